@@ -1,0 +1,96 @@
+"""Batches of augmented images, made on the device that holds the images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datasets import augment
+from datasets.augment import Transform
+from utils.randomness import generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of every batch is drawn from.
+
+    Attributes:
+        images: uint8 [N, 3, H, W]; labels: int64 [N], or None for unlabelled images.
+        size: rows a batch.
+        transform: augmentation and normalisation.
+        views: how many augmentations of the same images a batch holds.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    size: int
+    transform: Transform
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.images) == 0 or self.size < 1:
+            raise ValueError(f"a batch part of {self.size} rows cannot be drawn from {len(self.images)} images")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One part of a batch: `views`, each float32 [size, 3, H, W] normalised, of the same images in the same order;
+    `labels` int64 [size] or None."""
+
+    views: list[Tensor]
+    labels: Tensor | None
+
+
+class Batches:
+    """An endless sequence of batches, of which number `n` is a function of (key, n) alone.
+
+    Each part is walked through in a fresh random order, pass after pass; a batch that reaches the end of a pass takes
+    its remaining rows from the next one. So no batch is ragged, no image is left out, a part may be smaller than its
+    share of the batch, and every image is drawn equally often.
+
+    Args:
+        parts: what a batch is made of, in this order.
+        steps_per_epoch: how many batches are called an epoch.
+        key: names the training (seed, task, phase) for `utils.randomness`.
+    """
+
+    def __init__(self, parts: list[Part], steps_per_epoch: int, key: tuple):
+        self.parts = parts
+        self.steps_per_epoch = steps_per_epoch
+        self.key = key
+        self._orders: dict[tuple[int, int], Tensor] = {}
+
+    def draw(self, number: int) -> list[Rows]:
+        """Batch `number`, counted from 0 over all epochs."""
+        return [self._rows(index, part, number) for index, part in enumerate(self.parts)]
+
+    def _rows(self, index: int, part: Part, number: int) -> Rows:
+        device = part.images.device
+        chosen = self.indices(index, number)
+        images = part.images.index_select(0, chosen)
+        random = generator(device, *self.key, "augment", index, number)
+        views = [
+            augment.apply(images, augment.draw(part.size, part.transform, random), part.transform)
+            for _ in range(part.views)
+        ]
+        return Rows(views, None if part.labels is None else part.labels.index_select(0, chosen))
+
+    def indices(self, index: int, number: int) -> Tensor:
+        """Which images of part `index` batch `number` holds: int64 [size]."""
+        part = self.parts[index]
+        start, count = number * part.size, len(part.images)
+        pieces, position = [], start
+        while position < start + part.size:
+            turn, offset = divmod(position, count)
+            piece = self._order(index, turn)[offset : offset + start + part.size - position]
+            pieces.append(piece)
+            position += len(piece)
+        return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+
+    def _order(self, index: int, turn: int) -> Tensor:
+        if (index, turn) not in self._orders:
+            self._orders = {key: order for key, order in self._orders.items() if key[0] != index or key[1] == turn - 1}
+            device = self.parts[index].images.device
+            random = generator(device, *self.key, "order", index, turn)
+            self._orders[index, turn] = torch.randperm(len(self.parts[index].images), generator=random, device=device)
+        return self._orders[index, turn]

@@ -1,0 +1,90 @@
+"""ResNet-18 for 32×32 images, with one width per residual stage (He et al. 2016, arXiv 1512.03385, section 4.2).
+
+The stem is a 3×3 convolution of stride 1 without max-pooling, as usual on CIFAR; the four stages have two basic blocks
+each. The widths are free, so that a compressed network is an ordinary ResNet-18 that is merely narrower.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCKS_PER_STAGE = 2
+STAGES = 4
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions with batch-norm and a shortcut: [B, C_in, H, W] -> [B, C_out, H/stride, W/stride]."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = self.bn2(self.conv2(out))
+        return F.relu(out + self.shortcut(x), inplace=True)
+
+
+class ResNet18(nn.Module):
+    """The network of one task.
+
+    Args:
+        num_classes: outputs of the linear head.
+        widths: channels of the four residual stages; the stem has the first stage's width.
+
+    `forward`: normalised images, float [B, 3, H, W] -> logits, float [B, num_classes], over the task's own classes.
+    """
+
+    def __init__(self, num_classes: int, widths: Sequence[int] = (64, 128, 256, 512)):
+        super().__init__()
+        self.num_classes = int(num_classes)
+        self.widths = tuple(int(width) for width in widths)
+        if len(self.widths) != STAGES or min(self.widths) < 1 or self.num_classes < 1:
+            raise ValueError(f"a ResNet-18 has {STAGES} positive widths and at least one class, "
+                             f"not widths {self.widths} and {num_classes} classes")  # fmt: skip
+        self.stem = nn.Conv2d(3, self.widths[0], 3, 1, padding=1, bias=False)
+        self.stem_bn = nn.BatchNorm2d(self.widths[0])
+        stages, channels = [], self.widths[0]
+        for index, width in enumerate(self.widths):
+            first = BasicBlock(channels, width, stride=1 if index == 0 else 2)
+            others = [BasicBlock(width, width, stride=1) for _ in range(BLOCKS_PER_STAGE - 1)]
+            stages.append(nn.Sequential(first, *others))
+            channels = width
+        self.stages = nn.ModuleList(stages)
+        self.head = nn.Linear(channels, self.num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                # He et al. 2015, arXiv 1502.01852, section 2.2: variance kept through ReLU, backward.
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images [B, 3, H, W] -> the globally averaged features before the head, [B, widths[3]]."""
+        x = F.relu(self.stem_bn(self.stem(x)), inplace=True)
+        for stage in self.stages:
+            x = stage(x)
+        return x.mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def resnet18(num_classes: int, widths: Sequence[int] = (64, 128, 256, 512), seed: int | None = None) -> ResNet18:
+    """A fresh `ResNet18` in channels_last layout.
+
+    With `seed`, the initial weights are a function of it alone, and the global random state is left as it was.
+    """
+    if seed is None:
+        return ResNet18(num_classes, widths).to(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ResNet18(num_classes, widths).to(memory_format=torch.channels_last)

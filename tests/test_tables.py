@@ -1,0 +1,104 @@
+"""Markdown tables that line up, and the formats of the numbers in them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils import tables
+
+DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=100)
+
+
+def test_a_table_is_markdown_with_columns_that_line_up():
+    rows = [["1: 0-49", tables.percent(76.41), 11], ["2: 50-59", tables.percent(None), 1234]]
+    assert tables.markdown_table(["task", "accuracy (%)", "n"], rows).splitlines() == [
+        "| task     | accuracy (%) |    n |",
+        "| :------- | -----------: | ---: |",
+        "| 1: 0-49  |         76.4 |   11 |",
+        "| 2: 50-59 |            – | 1234 |",
+    ]
+
+
+def test_columns_are_aligned_as_asked():
+    assert tables.markdown_table(["a", "b", "c"], [["12345"] * 3, ["x"] * 3], align="rcl").splitlines() == [
+        "|     a |   b   | c     |",
+        "| ----: | :---: | :---- |",
+        "| 12345 | 12345 | 12345 |",
+        "|     x |   x   | x     |",
+    ]
+
+
+def test_none_becomes_a_dash_and_a_table_may_be_empty():
+    assert tables.markdown_table(["a"], [[None]]).endswith("| –   |")
+    assert tables.markdown_table(["a", "b"], []).splitlines() == ["| a   |   b |", "| :-- | --: |"]
+
+
+def test_pipes_and_line_breaks_cannot_break_a_cell():
+    assert tables.markdown_table(["a|b"], [["c\nd"]]).splitlines() == ["| a\\|b |", "| :--- |", "| c d  |"]
+
+
+@DETERMINISTIC
+@given(
+    st.integers(1, 5).flatmap(lambda n: st.lists(st.lists(st.none() | st.text(), min_size=n, max_size=n), min_size=1))
+)
+def test_any_cells_give_lines_of_one_length_and_one_column_count(rows):
+    lines = tables.markdown_table(rows[0], rows[1:]).split("\n")
+    assert len(lines) == len(rows) + 1
+    assert len({len(line) for line in lines}) == 1
+    assert {line.replace("\\|", "").count("|") for line in lines} == {len(rows[0]) + 1}
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "align"),
+    [(["a", "b"], [["1"]], None), (["a"], [["1", "2"]], None), (["a"], [], "lr"), (["a"], [], "x"), (["a"], [], "")],
+)
+def test_every_row_and_the_alignment_have_one_entry_a_column(header, rows, align):
+    with pytest.raises(ValueError, match="expected"):
+        tables.markdown_table(header, rows, align)
+
+
+@pytest.mark.parametrize("formatted", [tables.percent, tables.parameters, tables.flops, tables.duration])
+def test_a_missing_number_is_a_dash(formatted):
+    assert formatted(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(76.44, "76.4"), (100, "100.0"), (0.0, "0.0"), (-0.04, "0.0"), (-12.34, "-12.3")]
+)
+def test_percentages_have_one_decimal(value, text):
+    assert tables.percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(11_173_962, "11.17 M"), (930_000, "0.93 M"), (100_000, "0.10 M"), (77_850, "0.078 M"), (0, "0.000 M")],
+)
+def test_parameters_are_in_millions(number, text):
+    assert tables.parameters(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(35_123_456, "35.1 M"), (999_940_000, "999.9 M"), (999_960_000, "1.00 G"), (1_113_000_000, "1.11 G")],
+)
+def test_flops_are_in_millions_or_thousand_millions(number, text):
+    assert tables.flops(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (4.24, "4.2 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (3600, "1 h 00 min"),
+        (7170, "2 h 00 min"),
+        (61 * 3600 + 20 * 60 + 29, "61 h 20 min"),
+    ],
+)
+def test_durations_are_told_by_their_two_largest_units(seconds, text):
+    assert tables.duration(seconds) == text

@@ -1,0 +1,76 @@
+"""Stage two of EDE-Net: the tasks' sub-models, joined at the output layer and fine-tuned task after task.
+
+    python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
+    python train_EDE_Net.py 'demo()'
+"""
+
+import tempfile
+
+import train_classifier
+from datasets import synthetic
+from datasets.rehearsal import require_room
+from utils import command, recipes, report, setup, stage_two
+from utils.run import Run
+
+
+def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
+    """Grows an EDE-Net over the tasks of a CIFAR-100 split from the sub-models that `train_classifier.py` made.
+
+    Args:
+        split_list, split_type: as in `train_classifier.train_model`.
+        prune: join the compressed sub-models; False joins the temporary ones.
+        rehearsal_size: exemplars in all, shared evenly by the old classes.
+        mixmatch: which of stage one's folders to take the sub-models from.
+        **options: see `utils.recipes.Settings`, all by name.
+
+    Returns: the results, as written to `EDE_Net_cifar100_<split_type>_resnet18_rehearsal_<size>/results.json`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend.
+    """
+    settings = recipes.settings(**options)
+    split = setup.split(split_list, split_type, settings)
+    require_room(rehearsal_size, split.bounds[-2])
+    folder = setup.ede_net_folder(settings, split, rehearsal_size)
+    arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    with Run(folder, settings, arguments) as run:
+        stage_one = setup.stage_one(settings, split, prune, mixmatch)
+        stream = setup.cifar100(split, settings, run.device)
+        for task in stream.tasks:
+            run.once(stage_two.stage_file(folder, task.index), lambda task=task: grow(run, stage_one, stream, task),
+                     f"stage {task.index + 1}")  # fmt: skip
+        results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)
+        return run.finish(results, report.ede_net_table(results))
+
+
+def grow(run, stage_one, stream, task):
+    """One task of stage two: join its sub-model, fine-tune the whole, keep exemplars, write the stage."""
+    stream.begin(task)
+    net, memory = stage_two.previous(run, task)
+    net.grow(stage_two.new_submodel(run, stage_one, task))
+    progress = stage_two.finetune(run, net, memory, stream, task) if task.index > 0 else None
+    stage_two.remember(net, memory, stream, task, run.settings)
+    stage_two.write_stage(run, net, memory, stream, task, progress)
+
+
+def demo(checkpoint_root=None, **options):
+    """Both stages on small stand-in images, within three minutes on two CPU cores: shows that all works, no more.
+
+    Args:
+        checkpoint_root: where to write; a new temporary folder if left out.
+        **options: see `utils.recipes.Settings`, all by name.
+    """
+    root = tempfile.mkdtemp(prefix="ede-net-demo-")
+    options = {"recipe": "demo", "data_root": f"{root}/data", "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
+               **options}  # fmt: skip
+    synthetic.write(options["data_root"])
+    train_classifier.train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", **options)
+    return train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", rehearsal_size=150, **options)
+
+
+if __name__ == "__main__":
+    with command.line(train_model, demo, options=recipes.NAMES):
+        # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
+        train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
+        # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", rehearsal_size=2000)
+        # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5", rehearsal_size=2000)
+        # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10", rehearsal_size=2000)

@@ -1,0 +1,47 @@
+"""Stage one of EDE-Net: for every task a temporary ResNet-18, trained with MixMatch and compressed by distillation.
+
+    python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatch=True)'
+"""
+
+from utils import command, recipes, report, setup
+from utils.run import Run
+from utils.stage_one import compress_by_distillation, task_images, train_temporary
+
+
+def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **options):
+    """Trains and compresses the sub-models of all tasks of a CIFAR-100 split, each on its own.
+
+    Args:
+        split_list: the tasks' borders in the class order, rising from 0, as [0, 10, …, 100]; may end early.
+        split_type: "sA-tB", A classes first and the rest in B tasks; gives the split_list if that is left out.
+            With neither, "s0-t10".
+        prune: compress each network step by step.
+        mixmatch: train with unlabelled images too; False is plain supervised training.
+        **options: see `utils.recipes.Settings`, all by name.
+
+    Returns: the results, as written to `classifier_cifar100_<split_type>_resnet18[_mixmatch]/results.json`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend.
+    """
+    settings = recipes.settings(**options)
+    split = setup.split(split_list, split_type, settings)
+    folder = setup.classifier_folder(settings, split, mixmatch)
+    with Run(folder, settings, setup.arguments(split, prune=prune, mixmatch=mixmatch)) as run:
+        stream = setup.cifar100(split, settings, run.device)
+        unlabelled = setup.unlabelled_images(settings, run.device) if mixmatch else None
+        for task in stream.tasks:
+            images = task_images(stream, task, unlabelled, settings)
+            train_temporary(run, images)
+            if prune:
+                compress_by_distillation(run, images)
+        results = report.classifier_results(folder, stream, run.configuration, prune)
+        return run.finish(results, report.classifier_table(results))
+
+
+if __name__ == "__main__":
+    with command.line(train_model, options=recipes.NAMES):
+        # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
+        train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", prune=True, mixmatch=True)
+        # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)
+        # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5", prune=True, mixmatch=True)
+        # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10", prune=True, mixmatch=True)

@@ -1,0 +1,129 @@
+"""Files that are whole or absent, and checkpoints that `torch.load(weights_only=True)` reads.
+
+A checkpoint is a dict of tensors, strings, numbers, lists and dicts with two names in front: `format`, this project's,
+and `kind`: "classifier" (a sub-model), "ede_net" (a stage), "training" (an unfinished training).
+"""
+
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.ede_net import EDENet
+from models.resnet import ResNet18
+from utils.errors import UserError
+
+FORMAT = "ede-net-1"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes beside the place, flushes to the disk, then renames: a reader sees the old file or the new one.
+
+    Raises: `UserError` that says what could not be written and why; what was there before stays.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror or error}); what was there before is unchanged: "
+                        f"make room or mend the folder, then run the same command again") from error  # fmt: skip
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: dict) -> None:
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Reads a JSON file. Raises `UserError` that names it if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): restart=True begins the run anew") from error
+
+
+def write(path: Path, kind: str, content: dict) -> None:
+    """Writes a checkpoint of this kind."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "kind": kind, **content}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def read(path: Path, kind: str, device: torch.device | str = "cpu") -> dict:
+    """Reads a checkpoint of this kind onto `device`.
+
+    Raises: `UserError` that names the file if it is missing, damaged, or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is not there: expected a checkpoint ({kind})")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path} cannot be read as a checkpoint ({reason[:120]}): it is damaged or of another program; "
+                        f"delete it and run the command that made it again") from error  # fmt: skip
+    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("kind") != kind:
+        found = content.get("kind") if isinstance(content, dict) else type(content).__name__
+        raise UserError(f'{path} holds "{found}", expected a checkpoint of kind "{kind}" ({FORMAT})')
+    return content
+
+
+def load_weights(model: nn.Module, state: dict, path: Path) -> None:
+    """`model.load_state_dict`, with a `UserError` naming the file if it was made for another architecture."""
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"{path} was made for another architecture ({reason[:160]})") from error
+
+
+def write_classifier(path: Path, model: ResNet18, content: dict) -> None:
+    """Writes one sub-model with what was measured of it."""
+    write(path, "classifier", {"widths": list(model.widths), "num_classes": model.num_classes,
+                               "model": model.state_dict(), **content})  # fmt: skip
+
+
+def load_classifier(path: Path, device: torch.device | str = "cpu") -> tuple[ResNet18, dict]:
+    """The sub-model of a `model_<a>to<b>.pt` in evaluation mode, and all that the file holds."""
+    content = read(path, "classifier", device)
+    try:
+        model = ResNet18(content["num_classes"], content["widths"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not describe a ResNet-18 ({error!r})") from error
+    load_weights(model, content["model"], path)
+    return model.to(device, memory_format=torch.channels_last).eval(), content
+
+
+def write_ede_net(path: Path, net: EDENet, content: dict) -> None:
+    """Writes a whole EDE-Net with what is needed to use it and to go on from it."""
+    write(path, "ede_net", {"widths": [list(widths) for widths in net.widths],
+                            "classes_per_task": net.classes_per_task, "model": net.state_dict(), **content})  # fmt: skip
+
+
+def load_ede_net(path: Path | str, device: torch.device | str = "cpu") -> EDENet:
+    """The EDE-Net of a `stage_<t>.pt`, in evaluation mode, the rest of the file in its `meta`."""
+    path = Path(path)
+    content = read(path, "ede_net", device)
+    try:
+        net = EDENet.from_widths(content["widths"], content["classes_per_task"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not describe an EDE-Net ({error!r})") from error
+    load_weights(net, content.pop("model"), path)
+    net.meta = content
+    return net.to(device, memory_format=torch.channels_last).eval()

@@ -1,0 +1,65 @@
+"""Where a run computes, and in which precision."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from utils.errors import UserError
+
+PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU. Raises `UserError` if it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f'device="{name}" cannot be used here ({reason}): give "auto", "cpu" or "cuda"') from error
+    return device
+
+
+@dataclass(frozen=True)
+class Casting:
+    """How a training step's forward pass is cast: `dtype` None is full precision; float16 needs a loss scaler."""
+
+    device_type: str
+    dtype: torch.dtype | None
+
+    @property
+    def scaled(self) -> bool:
+        return self.dtype is torch.float16
+
+    def autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device_type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
+
+
+def casting(amp: str, device: torch.device) -> Casting:
+    """The casting for the option `amp`: "off", "bfloat16", "float16", or "auto".
+
+    "auto" casts where it pays: bfloat16 on GPUs and CPUs with instructions for it, else float16 on GPUs from Volta
+    (capability 7.0) on, and not at all on older GPUs, Pascal's for instance, whose float16 units are few.
+    """
+    if amp == "off":
+        return Casting(device.type, None)
+    if amp != "auto":
+        return Casting(device.type, PRECISIONS[amp])
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability >= (8, 0):
+            return Casting("cuda", torch.bfloat16)
+        return Casting("cuda", torch.float16 if capability >= (7, 0) else None)
+    return Casting(device.type, torch.bfloat16 if device.type == "cpu" and cpu_multiplies_bfloat16() else None)
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has bfloat16 dot products (AVX512-BF16 or AMX), as far as this PyTorch can tell."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe and probe())

@@ -1,0 +1,121 @@
+"""One run and its folder: lock, configuration, log, interruption, results."""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from utils import checkpoint, device
+from utils.console import Console
+from utils.errors import UserError
+from utils.interrupt import Interruption
+from utils.recipes import Settings
+
+CONFIGURATION = "configuration.json"
+
+
+class Run:
+    """A folder that one process works in.
+
+    Entering makes the folder, takes its lock, and compares the configuration with the one that the folder was begun
+    with. `unfinished/` holds what is needed to go on and is removed at the end.
+
+    Args:
+        folder: where everything is written.
+        settings: the run's options.
+        arguments: what else decides the results (split, prune, …), plain values.
+
+    Raises: `UserError` if another process works there, if the configuration differs, or if it cannot be written to.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, arguments: dict):
+        self.folder, self.settings = folder, settings
+        self.configuration = {**arguments, **settings.configuration()}
+        self.device = device.choose(settings.device)
+        self.unfinished = folder / "unfinished"
+        self.console = Console(folder / "log.txt")
+        self._lock = None
+
+    def __enter__(self) -> "Run":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise UserError(f"{self.folder} cannot be used ({error.strerror}): give a checkpoint_root that can be written "
+                            f"to") from error  # fmt: skip
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise UserError(f"{self.folder} is in use by another process: wait for it, or give another "
+                            f"checkpoint_root") from error  # fmt: skip
+        try:
+            if self.settings.restart:
+                self._clear()
+            self._agree()
+            self.unfinished.mkdir(exist_ok=True)
+        except BaseException:
+            self._lock.close()
+            raise
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        self._watch = Interruption.watched()
+        self._watch.__enter__()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._watch.__exit__(kind, error, trace)
+        if error is not None:
+            self.console.note(f"stopped: {error}")
+        self._lock.close()
+
+    def _clear(self) -> None:
+        """Removes what earlier runs wrote here, and nothing else."""
+        for path in self.folder.iterdir():
+            if path.suffix in {".pt", ".json", ".md", ".txt", ".png"} or path.name.endswith(".part"):
+                path.unlink()
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+
+    def _agree(self) -> None:
+        path = self.folder / CONFIGURATION
+        mine = json.loads(json.dumps(self.configuration))
+        if path.exists():
+            theirs = checkpoint.read_json(path)
+            differing = [f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})"
+                         for name in dict.fromkeys([*theirs, *mine]) if theirs.get(name) != mine.get(name)]  # fmt: skip
+            if differing:
+                raise UserError(f"{self.folder} was begun with another configuration: {', '.join(differing)}; give the same "
+                                f"options or another checkpoint_root, or begin anew with restart=True")  # fmt: skip
+        checkpoint.write_json(path, mine)
+
+    def once(self, path: Path, make: Callable[[], None], title: str) -> None:
+        """Calls `make`, which writes `path`, unless the file is there."""
+        if path.exists():
+            self.console.say(f"{title}: done before, {path.name} is there")
+        else:
+            self.check_interruption(title)
+            make()
+
+    def check_interruption(self, title: str) -> None:
+        """Raises `Interrupted` if the process was asked to stop."""
+        if Interruption.requested:
+            raise Interruption.stop(f"stopped before {title}")
+
+    def forget(self, prefix: str) -> None:
+        """Removes the unfinished files of one task."""
+        for path in self.unfinished.glob(f"{prefix}*"):
+            path.unlink(missing_ok=True)
+
+    def finish(self, results: dict, table: str) -> dict:
+        """Writes results.json and results.md, prints the table, and returns the results."""
+        checkpoint.write_json(self.folder / "results.json", results)
+        checkpoint.write_text(self.folder / "results.md", table)
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+        self.console.note("finished")
+        self.console.say(f"\n{table}\nwritten to {self.folder}")
+        return results

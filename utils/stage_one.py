@@ -1,0 +1,153 @@
+"""Stage one for one task: its images, the temporary network, and the compressed one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from datasets.augment import Transform
+from datasets.batches import Batches, Part
+from datasets.stream import Task, TaskStream, hold_out
+from models import measure
+from models.resnet import ResNet18, resnet18
+from utils import checkpoint, compress, training
+from utils.distill import distilled
+from utils.mixmatch import mixmatch
+from utils.mixup import Objective, mixup, supervised
+from utils.randomness import derive
+from utils.recipes import Settings
+from utils.run import Run
+
+
+@dataclass(frozen=True)
+class TaskImages:
+    """What stage one may see of one task. All labels are task-local.
+
+    Attributes:
+        labelled: uint8 [N, 3, 32, 32] and int64 [N], to train on.
+        judge: the images that choose the epoch and judge compression: held out, or the test's with selection="test".
+        test: for the report.
+        unlabelled: uint8 [M, 3, 32, 32], or None without MixMatch.
+        transform: of this data set, in stage one.
+    """
+
+    task: Task
+    labelled: tuple[Tensor, Tensor]
+    judge: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    unlabelled: Tensor | None
+    transform: Transform
+
+
+def stage_one_transform(stream: TaskStream, settings: Settings) -> Transform:
+    """Crop, flip and rotation of stage one, normalised by the data set's own statistics."""
+    return Transform(stream.mean, stream.std, settings.padding, settings.rotation, stream.mirror)
+
+
+def task_images(stream: TaskStream, task: Task, unlabelled: Tensor | None, settings: Settings) -> TaskImages:
+    """Opens a task: its training images, a tenth of each class held out, and its test images."""
+    stream.begin(task)
+    labelled, held_out = hold_out(stream.training_images(task), settings.validation_fraction, settings.seed)
+    test = stream.test_images(task)
+    judge = held_out if settings.selection == "validation" else test
+    local = [(images.images, images.labels - task.first) for images in (labelled, judge, test)]
+    return TaskImages(task, *local, unlabelled, stage_one_transform(stream, settings))
+
+
+def _objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
+    """Stage one's loss: MixMatch where there are unlabelled images; else plain, or mixup for distillation."""
+    if data.unlabelled is not None:
+        return mixmatch(data.task.num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
+    return supervised if plain else mixup(data.task.num_classes, settings.alpha)
+
+
+def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
+    """Labelled batches and, with MixMatch, unlabelled images in several views; an epoch passes the labelled images once."""
+    images, labels = data.labelled
+    size = min(settings.batch_size, len(images))
+    parts = [Part(images, labels, size, data.transform)]
+    if data.unlabelled is not None:
+        parts.append(Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views))
+    return Batches(parts, steps_per_epoch=len(images) // size, key=(settings.seed, data.task.name, phase))
+
+
+def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
+    """A training's schedule with what all of them share."""
+    return training.Schedule(epochs, lr, settings.weight_decay, settings.clip_norm, settings.evaluate_every,
+                             settings.evaluate_last, settings.save_every, settings.amp)  # fmt: skip
+
+
+def _judged(data: TaskImages, model: nn.Module) -> float:
+    return training.accuracy(model, *data.judge, data.transform)
+
+
+def _train(run: Run, data: TaskImages, model: ResNet18, path: Path, objective: Objective, plan: training.Schedule,
+           phase: str, title: str) -> dict:  # fmt: skip
+    """Trains and writes one sub-model; the file's `results` say how it went."""
+    progress = training.fit(model, _batches(data, run.settings, phase), objective, plan, run.console, title,
+                            evaluate=lambda net: _judged(data, net),
+                            unfinished=run.unfinished / f"{data.task.name}_{phase}.pt")  # fmt: skip
+    results = {
+        "widths": list(model.widths),
+        "parameters": measure.parameters(model),
+        "flops": measure.flops(model),
+        "selected_epoch": progress.best_epoch + 1,
+        "selection_accuracy": progress.best_score,
+        "test_accuracy": training.accuracy(model, *data.test, data.transform),
+        "seconds": progress.seconds,
+        "history": progress.history,
+    }
+    checkpoint.write_classifier(path, model, {"task": [data.task.first, data.task.last], "results": results})
+    return results
+
+
+def train_temporary(run: Run, data: TaskImages) -> None:
+    """Trains the task's temporary ResNet-18 and writes `model_<a>to<b>.pt`."""
+    settings, title = run.settings, f"task {data.task.name}, training"
+    path = run.folder / f"model_{data.task.name}.pt"
+
+    def make() -> None:
+        seed = derive(settings.seed, data.task.name, "temporary")
+        model = resnet18(data.task.num_classes, settings.widths, seed).to(run.device)
+        _train(run, data, model, path, _objective(data, settings, plain=True),
+               schedule(settings, settings.epochs, settings.lr), "training", title)  # fmt: skip
+
+    run.once(path, make, title)
+
+
+def compress_by_distillation(run: Run, data: TaskImages) -> None:
+    """Compresses the task's temporary network step by step and writes `model_<a>to<b>_prune.pt`.
+
+    The file holds the smallest accepted network, or the unpruned one if none was accepted.
+    """
+    settings, name = run.settings, data.task.name
+    path = run.folder / f"model_{name}_prune.pt"
+
+    def distil(number: int, widths: tuple[int, ...]) -> tuple[ResNet18, float]:
+        phase, title = f"distillation{number}", f"task {name}, compression {number} to {'-'.join(map(str, widths))}"
+        finished = run.unfinished / f"{name}_round{number}.pt"
+
+        def train() -> None:
+            model = resnet18(data.task.num_classes, widths, derive(settings.seed, name, phase)).to(run.device)
+            objective = distilled(_objective(data, settings, plain=False), teacher, settings.temperature)
+            _train(run, data, model, finished, objective, schedule(settings, settings.distill_epochs, settings.distill_lr),
+                   phase, title)  # fmt: skip
+
+        run.once(finished, train, title)
+        model, content = checkpoint.load_classifier(finished, run.device)
+        tried.append(content["results"])
+        return model, content["results"]["selection_accuracy"]
+
+    def make() -> None:
+        attempts = compress.compress(teacher, unpruned["results"]["selection_accuracy"], distil, settings)
+        best = compress.result(attempts)
+        results = unpruned["results"] if best is None else tried[attempts.index(best)]
+        rounds = [{**result, "accepted": attempt.accepted} for result, attempt in zip(tried, attempts, strict=True)]
+        checkpoint.write_classifier(path, teacher if best is None else best.model,
+                                    {"task": [data.task.first, data.task.last], "results": results, "rounds": rounds})  # fmt: skip
+
+    tried: list[dict] = []
+    teacher, unpruned = checkpoint.load_classifier(run.folder / f"model_{name}.pt", run.device)
+    run.once(path, make, f"task {name}, compression")
+    run.forget(f"{name}_")
+

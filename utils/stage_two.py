@@ -1,0 +1,126 @@
+"""Stage two for one task: join the new sub-model, fine-tune the whole on a balanced mixture, keep exemplars."""
+
+from pathlib import Path
+
+from datasets.augment import Transform
+from datasets.rehearsal import RehearsalMemory, herding_order, random_order
+from datasets.stream import Task, TaskStream
+from models import measure
+from models.ede_net import EDENet
+from models.resnet import ResNet18
+from utils import checkpoint, training
+from utils.errors import UserError
+from utils.finetune import balanced_batches
+from utils.mixup import mixup
+from utils.recipes import Settings
+from utils.run import Run
+from utils.setup import StageOne
+from utils.stage_one import schedule
+
+
+def transform(stream: TaskStream, settings: Settings) -> Transform:
+    """Crop, flip and rotation of stage two, normalised by the data set's own statistics."""
+    return Transform(stream.mean, stream.std, settings.padding, settings.finetune_rotation, stream.mirror)
+
+
+def stage_file(folder: Path, index: int) -> Path:
+    """Where the EDE-Net after task `index` (0-based) lies."""
+    return folder / f"stage_{index + 1}.pt"
+
+
+def previous(run: Run, task: Task) -> tuple[EDENet, RehearsalMemory]:
+    """The network and the memory as stage two left them after the task before: always from its own file, never later."""
+    size = run.configuration["rehearsal_size"]
+    if task.index == 0:
+        return EDENet(), RehearsalMemory(size)
+    net = checkpoint.load_ede_net(stage_file(run.folder, task.index - 1), run.device)
+    return net, RehearsalMemory(size, net.meta["exemplars"])
+
+
+def new_submodel(run: Run, stage_one: StageOne, task: Task) -> ResNet18:
+    """The task's sub-model from stage one's folder.
+
+    Raises: `UserError` that prints the command which makes it, if it is not there or has other classes.
+    """
+    path = stage_one.folder / f"model_{task.name}{'_prune' if stage_one.prune else ''}.pt"
+    if not path.is_file():
+        raise UserError(f"{path} is not there: stage two needs the sub-models of stage one, which this makes: "
+                        f"{stage_one.command}")  # fmt: skip
+    model, content = checkpoint.load_classifier(path, run.device)
+    if content.get("task") != [task.first, task.last] or model.num_classes != task.num_classes:
+        raise UserError(f"{path} was trained for classes {content.get('task')}, expected {[task.first, task.last]}: "
+                        f"make it anew with {stage_one.command}")  # fmt: skip
+    return model
+
+
+def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task) -> training.Progress:
+    """Trains the joined network on exemplars of the old classes and the current task's images, to the last epoch."""
+    settings = run.settings
+    exemplars = stream.exemplars(memory.lists, memory.size)
+    batches = balanced_batches(exemplars, task.first, stream.training_images(task), task.num_classes,
+                               settings.finetune_batch_size, transform(stream, settings),
+                               key=(settings.seed, task.name, "finetune"))  # fmt: skip
+    if settings.finetune == "heads":
+        net.train_heads_only()
+    progress = training.fit(net, batches, mixup(task.last, settings.alpha),
+                            schedule(settings, settings.finetune_epochs, settings.finetune_lr), run.console,
+                            f"stage two, task {task.index + 1} ({task.name})",
+                            unfinished=run.unfinished / f"finetune_{task.name}.pt")  # fmt: skip
+    net.requires_grad_(True)
+    return progress
+
+
+def remember(net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task, settings: Settings) -> None:
+    """Chooses the exemplars of a task that ends, once, and shortens the lists of the classes before."""
+    images, count = stream.training_images(task), memory.per_class(task.last)
+    orders = []
+    for label in range(task.first, task.last):
+        of_class = images.select(images.labels == label)
+        if settings.exemplars == "herding":
+            features = training.outputs(net.features, of_class.images, transform(stream, settings))
+            orders.append(herding_order(features, count))
+        else:
+            orders.append(random_order(len(of_class), (settings.seed, "exemplars", label))[:count])
+    memory.add_task(images, orders)
+
+
+def accuracy_row(net: EDENet, stream: TaskStream, task: Task) -> tuple[list[int], list[int]]:
+    """For each task so far: test images taken for the right class among all seen, and test images in all."""
+    plain = Transform(stream.mean, stream.std)
+    correct, total = [], []
+    for seen in stream.tasks[: task.index + 1]:
+        test = stream.test_images(seen)
+        correct.append(training.count_correct(net, test.images, test.labels, plain))
+        total.append(len(test))
+    return correct, total
+
+
+def write_stage(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task,
+                progress: training.Progress | None) -> None:  # fmt: skip
+    """Evaluates the network on the test images of all classes seen and writes `stage_<t>.pt`."""
+    correct, total = accuracy_row(net, stream, task)
+    results = {
+        "correct": correct,
+        "total": total,
+        "widths": [list(widths) for widths in net.widths],
+        "parameters": measure.parameters(net),
+        "flops": measure.flops(net),
+        "seconds": progress.seconds if progress else 0.0,
+        "history": progress.history if progress else [],
+    }
+    checkpoint.write_ede_net(stage_file(run.folder, task.index), net, {
+        "task": task.index + 1,
+        "dataset": stream.name,
+        "class_names": stream.class_names[: task.last],
+        "class_order": stream.order[: task.last],
+        "mean": list(stream.mean),
+        "std": list(stream.std),
+        "exemplars": memory.lists,
+        "results": results,
+        "configuration": run.configuration,
+    })  # fmt: skip
+
+
+def all_results(run: Run, stream: TaskStream) -> list[dict]:
+    """The results of every stage, from their files."""
+    return [checkpoint.read(stage_file(run.folder, task.index), "ede_net")["results"] for task in stream.tasks]
