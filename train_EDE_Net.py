@@ -1,7 +1,7 @@
 """Stage two of EDE-Net: the tasks' sub-models, joined at the output layer and fine-tuned task after task.
 
-    python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
-    python train_EDE_Net.py 'demo()'
+python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
+python train_EDE_Net.py 'demo()'
 """
 
 import tempfile
@@ -36,8 +36,11 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
         stream = setup.cifar100(split, settings, run.device)
         for task in stream.tasks:
-            run.once(stage_two.stage_file(folder, task.index), lambda task=task: grow(run, stage_one, stream, task),
-                     f"stage {task.index + 1}")  # fmt: skip
+            run.once(
+                stage_two.stage_file(folder, task.index),
+                lambda task=task: grow(run, stage_one, stream, task),
+                f"stage {task.index + 1}",
+            )
         results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)
         return run.finish(results, report.ede_net_table(results))
 
@@ -60,8 +63,12 @@ def demo(checkpoint_root=None, **options):
         **options: see `utils.recipes.Settings`, all by name.
     """
     root = tempfile.mkdtemp(prefix="ede-net-demo-")
-    options = {"recipe": "demo", "data_root": f"{root}/data", "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
-               **options}  # fmt: skip
+    options = {
+        "recipe": "demo",
+        "data_root": f"{root}/data",
+        "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
+        **options,
+    }
     synthetic.write(options["data_root"])
     train_classifier.train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", **options)
     return train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", rehearsal_size=150, **options)

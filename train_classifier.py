@@ -1,6 +1,6 @@
 """Stage one of EDE-Net: for every task a temporary ResNet-18, trained with MixMatch and compressed by distillation.
 
-    python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatch=True)'
+python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatch=True)'
 """
 
 from utils import command, recipes, report, setup
@@ -41,7 +41,9 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
 if __name__ == "__main__":
     with command.line(train_model, options=recipes.NAMES):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
-        train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", prune=True, mixmatch=True)
+        train_model(
+            split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", prune=True, mixmatch=True
+        )
         # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)
         # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5", prune=True, mixmatch=True)
         # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10", prune=True, mixmatch=True)

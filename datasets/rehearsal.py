@@ -77,5 +77,7 @@ class RehearsalMemory:
 def require_room(size: int, classes: int) -> None:
     """Raises `UserError` if a memory of `size` images has none for each of `classes` old classes."""
     if size < classes:
-        raise UserError(f"rehearsal_size={size} is less than one exemplar for each of {classes} old classes: "
-                        f"expected at least {classes}")  # fmt: skip
+        raise UserError(
+            f"rehearsal_size={size} is less than one exemplar for each of {classes} old classes: "
+            f"expected at least {classes}"
+        )

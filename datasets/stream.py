@@ -64,8 +64,14 @@ class TaskStream:
     Raises: `UserError` if a class of the split has no training or no test image.
     """
 
-    def __init__(self, train: ImageSet, test: ImageSet, order: Sequence[int], split: Sequence[int],
-                 device: torch.device | str = "cpu"):  # fmt: skip
+    def __init__(
+        self,
+        train: ImageSet,
+        test: ImageSet,
+        order: Sequence[int],
+        split: Sequence[int],
+        device: torch.device | str = "cpu",
+    ):
         self.name, self.mean, self.std, self.mirror = train.name, train.mean, train.std, train.mirror
         self.order = list(order)[: split[-1]]
         self.class_names = [train.class_names[number] for number in self.order]
@@ -78,12 +84,18 @@ class TaskStream:
         place = torch.full((len(part.class_names),), -1)
         place[torch.tensor(self.order)] = torch.arange(len(self.order))
         labels = place[part.labels]
-        missing = [name for name, count in
-                   zip(self.class_names, torch.bincount(labels[labels >= 0], minlength=len(self.order)).tolist(), strict=True)
-                   if count == 0]  # fmt: skip
+        missing = [
+            name
+            for name, count in zip(
+                self.class_names, torch.bincount(labels[labels >= 0], minlength=len(self.order)).tolist(), strict=True
+            )
+            if count == 0
+        ]
         if missing:
-            raise UserError(f"{part.name} has no {title} image of {len(missing)} classes of the split, {missing[0]} the "
-                            f"first: give a split_list or class_order within the classes that are there")  # fmt: skip
+            raise UserError(
+                f"{part.name} has no {title} image of {len(missing)} classes of the split, {missing[0]} the "
+                f"first: give a split_list or class_order within the classes that are there"
+            )
         kept = labels >= 0
         return Images(part.images[kept].to(device), labels[kept].to(device), kept.nonzero().flatten().to(device))
 
@@ -94,8 +106,10 @@ class TaskStream:
     def training_images(self, task: Task) -> Images:
         """The task's training images with global labels. Raises `OutOfReach` unless it is the task begun last."""
         if task.index != self._current:
-            raise OutOfReach(f"training images of task {task.index + 1} asked for while "
-                             f"{'no task' if self._current is None else f'task {self._current + 1}'} is trained")  # fmt: skip
+            raise OutOfReach(
+                f"training images of task {task.index + 1} asked for while "
+                f"{'no task' if self._current is None else f'task {self._current + 1}'} is trained"
+            )
         return self._train.select((self._train.labels >= task.first) & (self._train.labels < task.last))
 
     def exemplars(self, memory: "Sequence[Sequence[int]]", size: int) -> Images:
@@ -133,8 +147,10 @@ def hold_out(images: Images, fraction: float, seed: int) -> tuple[Images, Images
         rows = (images.labels == label).nonzero().flatten()
         count = max(1, round(fraction * len(rows)))
         if count >= len(rows):
-            raise UserError(f"a class has {len(rows)} training images, too few to hold out {count} of them: "
-                            f"expected at least {count + 1}")  # fmt: skip
+            raise UserError(
+                f"a class has {len(rows)} training images, too few to hold out {count} of them: "
+                f"expected at least {count + 1}"
+            )
         chosen = torch.randperm(len(rows), generator=generator("cpu", seed, "held out", label))[:count]
         held[rows[chosen.to(rows.device)]] = True
     return images.select(~held), images.select(held)

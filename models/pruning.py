@@ -35,7 +35,9 @@ def kept_channels(model: ResNet18, percent: float) -> list[list[int]]:
     return [[int((norm.weight.detach().abs() >= threshold).sum()) for norm in group] for group in groups]
 
 
-def stage_widths(counts: Sequence[Sequence[int]], current: Sequence[int], min_width: int, multiple: int) -> tuple[int, ...]:
+def stage_widths(
+    counts: Sequence[Sequence[int]], current: Sequence[int], min_width: int, multiple: int
+) -> tuple[int, ...]:
     """One width per stage: the mean of the stage's counts, to the nearest `multiple`, within min_width..current."""
     widths = []
     for group, now in zip(counts, current, strict=True):

@@ -50,8 +50,10 @@ class ResNet18(nn.Module):
         self.num_classes = int(num_classes)
         self.widths = tuple(int(width) for width in widths)
         if len(self.widths) != STAGES or min(self.widths) < 1 or self.num_classes < 1:
-            raise ValueError(f"a ResNet-18 has {STAGES} positive widths and at least one class, "
-                             f"not widths {self.widths} and {num_classes} classes")  # fmt: skip
+            raise ValueError(
+                f"a ResNet-18 has {STAGES} positive widths and at least one class, "
+                f"not widths {self.widths} and {num_classes} classes"
+            )
         self.stem = nn.Conv2d(3, self.widths[0], 3, 1, padding=1, bias=False)
         self.stem_bn = nn.BatchNorm2d(self.widths[0])
         stages, channels = [], self.widths[0]

@@ -37,8 +37,10 @@ def write_bytes(path: Path, content: bytes) -> None:
             beside.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror or error}); what was there before is unchanged: "
-                        f"make room or mend the folder, then run the same command again") from error  # fmt: skip
+        raise UserError(
+            f"{path} could not be written ({error.strerror or error}); what was there before is unchanged: "
+            f"make room or mend the folder, then run the same command again"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -76,8 +78,10 @@ def read(path: Path, kind: str, device: torch.device | str = "cpu") -> dict:
         content = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path} cannot be read as a checkpoint ({reason[:120]}): it is damaged or of another program; "
-                        f"delete it and run the command that made it again") from error  # fmt: skip
+        raise UserError(
+            f"{path} cannot be read as a checkpoint ({reason[:120]}): it is damaged or of another program; "
+            f"delete it and run the command that made it again"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("kind") != kind:
         found = content.get("kind") if isinstance(content, dict) else type(content).__name__
         raise UserError(f'{path} holds "{found}", expected a checkpoint of kind "{kind}" ({FORMAT})')
@@ -95,8 +99,11 @@ def load_weights(model: nn.Module, state: dict, path: Path) -> None:
 
 def write_classifier(path: Path, model: ResNet18, content: dict) -> None:
     """Writes one sub-model with what was measured of it."""
-    write(path, "classifier", {"widths": list(model.widths), "num_classes": model.num_classes,
-                               "model": model.state_dict(), **content})  # fmt: skip
+    write(
+        path,
+        "classifier",
+        {"widths": list(model.widths), "num_classes": model.num_classes, "model": model.state_dict(), **content},
+    )
 
 
 def load_classifier(path: Path, device: torch.device | str = "cpu") -> tuple[ResNet18, dict]:
@@ -112,8 +119,16 @@ def load_classifier(path: Path, device: torch.device | str = "cpu") -> tuple[Res
 
 def write_ede_net(path: Path, net: EDENet, content: dict) -> None:
     """Writes a whole EDE-Net with what is needed to use it and to go on from it."""
-    write(path, "ede_net", {"widths": [list(widths) for widths in net.widths],
-                            "classes_per_task": net.classes_per_task, "model": net.state_dict(), **content})  # fmt: skip
+    write(
+        path,
+        "ede_net",
+        {
+            "widths": [list(widths) for widths in net.widths],
+            "classes_per_task": net.classes_per_task,
+            "model": net.state_dict(),
+            **content,
+        },
+    )
 
 
 def load_ede_net(path: Path | str, device: torch.device | str = "cpu") -> EDENet:

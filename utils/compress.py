@@ -17,8 +17,12 @@ class Attempt:
     accepted: bool
 
 
-def compress(teacher: ResNet18, teacher_score: float, distil: Callable[[int, tuple[int, ...]], tuple[ResNet18, float]],
-             settings: Settings) -> list[Attempt]:  # fmt: skip
+def compress(
+    teacher: ResNet18,
+    teacher_score: float,
+    distil: Callable[[int, tuple[int, ...]], tuple[ResNet18, float]],
+    settings: Settings,
+) -> list[Attempt]:
     """Rounds of measuring, rebuilding and distilling.
 
     A round halves (`percent`) the channels of the current network, the teacher at first. A network at most

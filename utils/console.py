@@ -50,8 +50,15 @@ class Console:
             bar.close()
 
     def _bar(self, title: str, total: int, position: int, done: int = 0) -> tqdm:
-        return tqdm(total=total, initial=done, desc=title, position=position, leave=False, dynamic_ncols=True,
-                    disable=self.quiet or not self.terminal)  # fmt: skip
+        return tqdm(
+            total=total,
+            initial=done,
+            desc=title,
+            position=position,
+            leave=False,
+            dynamic_ncols=True,
+            disable=self.quiet or not self.terminal,
+        )
 
 
 class EpochBar:

@@ -10,8 +10,9 @@ def exemplar_rows(batch_size: int, old: int, new: int) -> int:
     return min(batch_size - 1, max(1, round(batch_size * old / (old + new))))
 
 
-def balanced_batches(exemplars: Images, old: int, current: Images, new: int, batch_size: int, transform: Transform,
-                     key: tuple) -> Batches:  # fmt: skip
+def balanced_batches(
+    exemplars: Images, old: int, current: Images, new: int, batch_size: int, transform: Transform, key: tuple
+) -> Batches:
     """Batches in which every class is seen equally often; an epoch is one pass over the exemplars.
 
     Args:

@@ -30,8 +30,11 @@ def _is_widths(value: Any) -> bool:
 
 
 def _is_order(value: Any) -> bool:
-    return value is None or (_is_int(value) and 0 <= value < 2**32) or (
-        isinstance(value, (list, tuple)) and all(_is_int(item) for item in value))  # fmt: skip
+    return (
+        value is None
+        or (_is_int(value) and 0 <= value < 2**32)
+        or (isinstance(value, (list, tuple)) and all(_is_int(item) for item in value))
+    )
 
 
 def _one_of(*names: str) -> tuple[str, Any]:
@@ -57,13 +60,19 @@ class Settings:
     # Where, and under which protocol.
     data_root: str = _option("data", "folder of the data sets, as torchvision keeps them", TEXT)
     checkpoint_root: str = _option("checkpoints", "folder under which runs write", TEXT)
-    classifier_root: str | None = _option(None, "stage two: where stage one wrote, if not under checkpoint_root",
-                                          ("None or a text that is not empty", lambda v: v is None or TEXT[1](v)))  # fmt: skip
+    classifier_root: str | None = _option(
+        None,
+        "stage two: where stage one wrote, if not under checkpoint_root",
+        ("None or a text that is not empty", lambda v: v is None or TEXT[1](v)),
+    )
     device: str = _option("auto", '"auto" is CUDA where there is one, else the CPU', TEXT)
     seed: int = _option(0, "seed of every random choice", INDEX)
     class_order: Any = _option(None, "None for 0…99, a seed (1993 is the field's), or a list of all classes", ORDER)
-    selection: str = _option("validation", "what chooses epochs and judges compression; the test set is a known bad habit",
-                             _one_of("validation", "test"))  # fmt: skip
+    selection: str = _option(
+        "validation",
+        "what chooses epochs and judges compression; the test set is a known bad habit",
+        _one_of("validation", "test"),
+    )
     unlabeled: str = _option("cifar10", "the unlabelled images of MixMatch: a data set's name", TEXT)
     exemplars: str = _option("random", "how exemplars are chosen", _one_of("random", "herding"))
     recipe: str = _option("paper", "the defaults of everything below", TEXT)
@@ -108,13 +117,17 @@ class Settings:
     evaluate_every: int = _option(10, "epochs between evaluations on the held-out images", COUNT)
     evaluate_last: int = _option(5, "the last epochs, each of which is evaluated", COUNT)
     save_every: int = _option(5, "epochs between saves of an unfinished training", COUNT)
-    amp: str = _option("auto", "autocast of the forward passes; auto: where it pays",
-                       _one_of("auto", "off", "bfloat16", "float16"))  # fmt: skip
+    amp: str = _option(
+        "auto", "autocast of the forward passes; auto: where it pays", _one_of("auto", "off", "bfloat16", "float16")
+    )
 
     def configuration(self) -> dict:
         """What decides the results: every option but those that say where, as plain values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
-                if name not in PLACES}  # fmt: skip
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+            if name not in PLACES
+        }
 
 
 # Options that do not change what is computed, only where things are and how often they are written.
@@ -127,9 +140,20 @@ RECIPES: dict[str, dict[str, Any]] = {
     # 20 classes of CIFAR-100 in four tasks within 45 minutes on two CPU cores; found by trying, see the README.
     "cpu": {"widths": (16, 32, 64, 128), "epochs": 60, "distill_epochs": 50, "finetune_epochs": 50, "max_rounds": 1},
     # The stand-in data of the demo and the tests.
-    "demo": {"widths": (8, 16, 32, 64), "epochs": 8, "distill_epochs": 8, "finetune_epochs": 8, "max_rounds": 1,
-             "batch_size": 32, "unlabeled_batch_size": 16, "finetune_batch_size": 32, "min_width": 4, "lr": 2e-3,
-             "distill_lr": 2e-3, "finetune_lr": 1e-3},
+    "demo": {
+        "widths": (8, 16, 32, 64),
+        "epochs": 8,
+        "distill_epochs": 8,
+        "finetune_epochs": 8,
+        "max_rounds": 1,
+        "batch_size": 32,
+        "unlabeled_batch_size": 16,
+        "finetune_batch_size": 32,
+        "min_width": 4,
+        "lr": 2e-3,
+        "distill_lr": 2e-3,
+        "finetune_lr": 1e-3,
+    },
 }
 
 
@@ -144,7 +168,7 @@ def settings(**options: Any) -> Settings:
             raise UserError(f'unknown option "{name}": did you mean "{near}"? Known: {", ".join(NAMES)}')
     recipe = options.get("recipe", "paper")
     if not isinstance(recipe, str) or recipe not in RECIPES:
-        raise UserError(f'recipe={recipe!r} is not known: expected {" or ".join(map(repr, RECIPES))}')
+        raise UserError(f"recipe={recipe!r} is not known: expected {' or '.join(map(repr, RECIPES))}")
     chosen = {**RECIPES[recipe], **options}
     for item in fields(Settings):
         if item.name in chosen and not item.metadata["accepts"](chosen[item.name]):
@@ -157,9 +181,16 @@ def settings(**options: Any) -> Settings:
 def command_line(script: str, function: str, arguments: dict[str, Any], chosen: Settings) -> str:
     """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
     plain = settings(recipe=chosen.recipe)
-    options = {name: value for name, value in vars(chosen).items()
-               if name not in ("restart", "recipe") and value != getattr(plain, name)}  # fmt: skip
+    options = {
+        name: value
+        for name, value in vars(chosen).items()
+        if name not in ("restart", "recipe") and value != getattr(plain, name)
+    }
     if chosen.recipe != "paper":
         options["recipe"] = chosen.recipe
     call = f"{function}({', '.join(f'{name}={value!r}' for name, value in {**arguments, **options}.items())})"
-    return f"python {script} {shlex.quote(call)}" if '"' in call else "python {} '{}'".format(script, call.replace("'", '"'))
+    return (
+        f"python {script} {shlex.quote(call)}"
+        if '"' in call
+        else "python {} '{}'".format(script, call.replace("'", '"'))
+    )

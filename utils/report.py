@@ -12,8 +12,10 @@ MEASURES = ("widths", "parameters", "flops", "test_accuracy", "selection_accurac
 def selection_note(selection: str) -> str:
     """How epochs and compression were judged, for every table that rests on it."""
     if selection == "test":
-        return "SELECTED ON THE TEST SET (selection=\"test\"): the epochs kept and the compression accepted were chosen on the " \
-               "very images that the accuracies are of, which flatters them."  # fmt: skip
+        return (
+            'SELECTED ON THE TEST SET (selection="test"): the epochs kept and the compression accepted were chosen on the '
+            "very images that the accuracies are of, which flatters them."
+        )
     return "Epochs kept and compression accepted were judged on held-out training images; the test set decided nothing."
 
 
@@ -32,15 +34,20 @@ def classifier_results(folder: Path, stream: TaskStream, configuration: dict, pr
     for task in stream.tasks:
         before = checkpoint.read(folder / f"model_{task.name}.pt", "classifier")["results"]
         compressed = checkpoint.read(folder / f"model_{task.name}_prune.pt", "classifier") if prune else None
-        results.append({
-            "task": task.name,
-            "classes": stream.class_names[task.first : task.last],
-            "before": {name: before[name] for name in MEASURES},
-            "after": {name: compressed["results"][name] for name in MEASURES} if compressed else None,
-            "rounds": [{name: attempt[name] for name in (*MEASURES, "accepted")} for attempt in compressed["rounds"]]
-            if compressed else [],
-            "history": before["history"],
-        })  # fmt: skip
+        results.append(
+            {
+                "task": task.name,
+                "classes": stream.class_names[task.first : task.last],
+                "before": {name: before[name] for name in MEASURES},
+                "after": {name: compressed["results"][name] for name in MEASURES} if compressed else None,
+                "rounds": [
+                    {name: attempt[name] for name in (*MEASURES, "accepted")} for attempt in compressed["rounds"]
+                ]
+                if compressed
+                else [],
+                "history": before["history"],
+            }
+        )
     return {"stage": 1, "configuration": configuration, "tasks": results}
 
 
@@ -50,28 +57,51 @@ def classifier_table(results: dict) -> str:
     for task in results["tasks"]:
         before, after = task["before"], task["after"]
         final = after or before
-        rows.append([
-            task["task"].replace("to", "–"), tables.percent(before["test_accuracy"]),
-            tables.percent(after["test_accuracy"]) if after else None, widths(before["widths"]),
-            widths(after["widths"]) if after else None, tables.parameters(before["parameters"]),
-            tables.parameters(after["parameters"]) if after else None, tables.flops(before["flops"]),
-            tables.flops(final["flops"]) if after else None,
-            f"{sum(attempt['accepted'] for attempt in task['rounds'])} of {len(task['rounds'])}",
-            tables.duration(before["seconds"] + sum(attempt["seconds"] for attempt in task["rounds"])),
-        ])  # fmt: skip
-    header = ["task (classes)", "accuracy", "compressed", "widths", "compressed", "parameters", "compressed", "FLOPs",
-              "compressed", "accepted", "time"]  # fmt: skip
+        rows.append(
+            [
+                task["task"].replace("to", "–"),
+                tables.percent(before["test_accuracy"]),
+                tables.percent(after["test_accuracy"]) if after else None,
+                widths(before["widths"]),
+                widths(after["widths"]) if after else None,
+                tables.parameters(before["parameters"]),
+                tables.parameters(after["parameters"]) if after else None,
+                tables.flops(before["flops"]),
+                tables.flops(final["flops"]) if after else None,
+                f"{sum(attempt['accepted'] for attempt in task['rounds'])} of {len(task['rounds'])}",
+                tables.duration(before["seconds"] + sum(attempt["seconds"] for attempt in task["rounds"])),
+            ]
+        )
+    header = [
+        "task (classes)",
+        "accuracy",
+        "compressed",
+        "widths",
+        "compressed",
+        "parameters",
+        "compressed",
+        "FLOPs",
+        "compressed",
+        "accepted",
+        "time",
+    ]
     configuration = results["configuration"]
     total = sum((task["after"] or task["before"])["parameters"] for task in results["tasks"])
-    return "\n".join([
-        f"# Stage one: {configuration['dataset']}, {configuration['split_type']}, "
-        f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, recipe {configuration['recipe']}, "
-        f"seed {configuration['seed']}", "",
-        "Test accuracy (%) among the task's own classes, before and after compression. "
-        + selection_note(configuration["selection"]), "",
-        tables.markdown_table(header, rows), "",
-        f"Parameters of all sub-models handed to stage two: {tables.parameters(total)}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"# Stage one: {configuration['dataset']}, {configuration['split_type']}, "
+            f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, recipe {configuration['recipe']}, "
+            f"seed {configuration['seed']}",
+            "",
+            "Test accuracy (%) among the task's own classes, before and after compression. "
+            + selection_note(configuration["selection"]),
+            "",
+            tables.markdown_table(header, rows),
+            "",
+            f"Parameters of all sub-models handed to stage two: {tables.parameters(total)}",
+            "",
+        ]
+    )
 
 
 def ede_net_results(stages: Sequence[dict], configuration: dict) -> dict:
@@ -80,7 +110,9 @@ def ede_net_results(stages: Sequence[dict], configuration: dict) -> dict:
     `accuracy_matrix[t][i]` is the accuracy (%) on task i's test images after task t, over all outputs seen.
     """
     sizes = stages[-1]["total"]
-    matrix = [[metrics.percentage(c, n) for c, n in zip(stage["correct"], stage["total"], strict=True)] for stage in stages]
+    matrix = [
+        [metrics.percentage(c, n) for c, n in zip(stage["correct"], stage["total"], strict=True)] for stage in stages
+    ]
     return {
         "stage": 2,
         "configuration": configuration,
@@ -104,13 +136,26 @@ def ede_net_table(results: dict) -> str:
     configuration, matrix = results["configuration"], results["accuracy_matrix"]
     count = len(matrix)
     rows = [
-        [f"{t + 1}", configuration["split_list"][t + 1], tables.percent(results["seen_accuracy"][t]),
-         *[tables.percent(matrix[t][i]) if i <= t else "" for i in range(count)],
-         tables.parameters(results["parameters"][t]), tables.flops(results["flops"][t]),
-         tables.duration(results["seconds"][t])]
+        [
+            f"{t + 1}",
+            configuration["split_list"][t + 1],
+            tables.percent(results["seen_accuracy"][t]),
+            *[tables.percent(matrix[t][i]) if i <= t else "" for i in range(count)],
+            tables.parameters(results["parameters"][t]),
+            tables.flops(results["flops"][t]),
+            tables.duration(results["seconds"][t]),
+        ]
         for t in range(count)
-    ]  # fmt: skip
-    header = ["after task", "classes", "all seen", *[f"task {i + 1}" for i in range(count)], "parameters", "FLOPs", "time"]
+    ]
+    header = [
+        "after task",
+        "classes",
+        "all seen",
+        *[f"task {i + 1}" for i in range(count)],
+        "parameters",
+        "FLOPs",
+        "time",
+    ]
     summary = [
         ["average incremental accuracy (%)", tables.percent(results["average_incremental_accuracy"])],
         ["last accuracy (%)", tables.percent(results["last_accuracy"])],
@@ -118,13 +163,19 @@ def ede_net_table(results: dict) -> str:
         ["backward transfer (points)", tables.percent(results["backward_transfer"])],
         ["parameters at the end", tables.parameters(results["parameters"][-1])],
     ]
-    return "\n".join([
-        f"# EDE-Net: {configuration['dataset']}, {configuration['split_type']}, "
-        f"{configuration['rehearsal_size']} exemplars, {'MixMatch' if configuration['mixmatch'] else 'supervised'}, "
-        f"{'compressed' if configuration['prune'] else 'not compressed'}, recipe {configuration['recipe']}, "
-        f"seed {configuration['seed']}", "",
-        "Test accuracy (%) over all classes seen, and on each task's classes among them. "
-        + selection_note(configuration["selection"]), "",
-        tables.markdown_table(header, rows), "",
-        tables.markdown_table(["measure", "value"], summary), "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"# EDE-Net: {configuration['dataset']}, {configuration['split_type']}, "
+            f"{configuration['rehearsal_size']} exemplars, {'MixMatch' if configuration['mixmatch'] else 'supervised'}, "
+            f"{'compressed' if configuration['prune'] else 'not compressed'}, recipe {configuration['recipe']}, "
+            f"seed {configuration['seed']}",
+            "",
+            "Test accuracy (%) over all classes seen, and on each task's classes among them. "
+            + selection_note(configuration["selection"]),
+            "",
+            tables.markdown_table(header, rows),
+            "",
+            tables.markdown_table(["measure", "value"], summary),
+            "",
+        ]
+    )

@@ -45,14 +45,16 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / ".lock").open("w")
         except OSError as error:
-            raise UserError(f"{self.folder} cannot be used ({error.strerror}): give a checkpoint_root that can be written "
-                            f"to") from error  # fmt: skip
+            raise UserError(
+                f"{self.folder} cannot be used ({error.strerror}): give a checkpoint_root that can be written to"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise UserError(f"{self.folder} is in use by another process: wait for it, or give another "
-                            f"checkpoint_root") from error  # fmt: skip
+            raise UserError(
+                f"{self.folder} is in use by another process: wait for it, or give another checkpoint_root"
+            ) from error
         try:
             if self.settings.restart:
                 self._clear()
@@ -86,11 +88,16 @@ class Run:
         mine = json.loads(json.dumps(self.configuration))
         if path.exists():
             theirs = checkpoint.read_json(path)
-            differing = [f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})"
-                         for name in dict.fromkeys([*theirs, *mine]) if theirs.get(name) != mine.get(name)]  # fmt: skip
+            differing = [
+                f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})"
+                for name in dict.fromkeys([*theirs, *mine])
+                if theirs.get(name) != mine.get(name)
+            ]
             if differing:
-                raise UserError(f"{self.folder} was begun with another configuration: {', '.join(differing)}; give the same "
-                                f"options or another checkpoint_root, or begin anew with restart=True")  # fmt: skip
+                raise UserError(
+                    f"{self.folder} was begun with another configuration: {', '.join(differing)}; give the same "
+                    f"options or another checkpoint_root, or begin anew with restart=True"
+                )
         checkpoint.write_json(path, mine)
 
     def once(self, path: Path, make: Callable[[], None], title: str) -> None:

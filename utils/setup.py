@@ -36,7 +36,9 @@ def split(split_list: list[int] | None, split_type: str | None, settings: Settin
 
 def classifier_folder(settings: Settings, split: Split, mixmatch: bool) -> Path:
     """Where stage one writes."""
-    return Path(settings.checkpoint_root) / f"classifier_{DATASET}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
+    return (
+        Path(settings.checkpoint_root) / f"classifier_{DATASET}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
+    )
 
 
 def ede_net_folder(settings: Settings, split: Split, rehearsal_size: int) -> Path:
@@ -85,19 +87,25 @@ def stage_one(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> 
 
     Raises: `UserError` if it is not there or was made for other classes or under another protocol.
     """
-    where = replace(settings, checkpoint_root=settings.classifier_root or settings.checkpoint_root, classifier_root=None)
+    where = replace(
+        settings, checkpoint_root=settings.classifier_root or settings.checkpoint_root, classifier_root=None
+    )
     folder = classifier_folder(where, split, mixmatch)
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
     command = recipes.command_line("train_classifier.py", "train_model", call, where)
     path = folder / CONFIGURATION
     if not path.is_file():
-        raise UserError(f"{folder} is not there: stage two needs the sub-models of stage one, which this makes: {command}")
+        raise UserError(
+            f"{folder} is not there: stage two needs the sub-models of stage one, which this makes: {command}"
+        )
     theirs = checkpoint.read_json(path)
     mine = {**arguments(split, prune=prune, mixmatch=mixmatch), **settings.configuration()}
     for name in SHARED:
         if name == "unlabeled" and not mixmatch:
             continue
         if theirs.get(name) != mine[name]:
-            raise UserError(f"{folder} was made with {name}={theirs.get(name)!r}, stage two asks for {mine[name]!r}: give "
-                            f"the same, or make it anew in another checkpoint_root with: {command}")  # fmt: skip
+            raise UserError(
+                f"{folder} was made with {name}={theirs.get(name)!r}, stage two asks for {mine[name]!r}: give "
+                f"the same, or make it anew in another checkpoint_root with: {command}"
+            )
     return StageOne(folder, prune, command)

@@ -67,26 +67,51 @@ def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
     size = min(settings.batch_size, len(images))
     parts = [Part(images, labels, size, data.transform)]
     if data.unlabelled is not None:
-        parts.append(Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views))
+        parts.append(
+            Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views)
+        )
     return Batches(parts, steps_per_epoch=len(images) // size, key=(settings.seed, data.task.name, phase))
 
 
 def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
     """A training's schedule with what all of them share."""
-    return training.Schedule(epochs, lr, settings.weight_decay, settings.clip_norm, settings.evaluate_every,
-                             settings.evaluate_last, settings.save_every, settings.amp)  # fmt: skip
+    return training.Schedule(
+        epochs,
+        lr,
+        settings.weight_decay,
+        settings.clip_norm,
+        settings.evaluate_every,
+        settings.evaluate_last,
+        settings.save_every,
+        settings.amp,
+    )
 
 
 def _judged(data: TaskImages, model: nn.Module) -> float:
     return training.accuracy(model, *data.judge, data.transform)
 
 
-def _train(run: Run, data: TaskImages, model: ResNet18, path: Path, objective: Objective, plan: training.Schedule,
-           phase: str, title: str) -> dict:  # fmt: skip
+def _train(
+    run: Run,
+    data: TaskImages,
+    model: ResNet18,
+    path: Path,
+    objective: Objective,
+    plan: training.Schedule,
+    phase: str,
+    title: str,
+) -> dict:
     """Trains and writes one sub-model; the file's `results` say how it went."""
-    progress = training.fit(model, _batches(data, run.settings, phase), objective, plan, run.console, title,
-                            evaluate=lambda net: _judged(data, net),
-                            unfinished=run.unfinished / f"{data.task.name}_{phase}.pt")  # fmt: skip
+    progress = training.fit(
+        model,
+        _batches(data, run.settings, phase),
+        objective,
+        plan,
+        run.console,
+        title,
+        evaluate=lambda net: _judged(data, net),
+        unfinished=run.unfinished / f"{data.task.name}_{phase}.pt",
+    )
     results = {
         "widths": list(model.widths),
         "parameters": measure.parameters(model),
@@ -109,8 +134,16 @@ def train_temporary(run: Run, data: TaskImages) -> None:
     def make() -> None:
         seed = derive(settings.seed, data.task.name, "temporary")
         model = resnet18(data.task.num_classes, settings.widths, seed).to(run.device)
-        _train(run, data, model, path, _objective(data, settings, plain=True),
-               schedule(settings, settings.epochs, settings.lr), "training", title)  # fmt: skip
+        _train(
+            run,
+            data,
+            model,
+            path,
+            _objective(data, settings, plain=True),
+            schedule(settings, settings.epochs, settings.lr),
+            "training",
+            title,
+        )
 
     run.once(path, make, title)
 
@@ -130,8 +163,16 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         def train() -> None:
             model = resnet18(data.task.num_classes, widths, derive(settings.seed, name, phase)).to(run.device)
             objective = distilled(_objective(data, settings, plain=False), teacher, settings.temperature)
-            _train(run, data, model, finished, objective, schedule(settings, settings.distill_epochs, settings.distill_lr),
-                   phase, title)  # fmt: skip
+            _train(
+                run,
+                data,
+                model,
+                finished,
+                objective,
+                schedule(settings, settings.distill_epochs, settings.distill_lr),
+                phase,
+                title,
+            )
 
         run.once(finished, train, title)
         model, content = checkpoint.load_classifier(finished, run.device)
@@ -143,11 +184,13 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         best = compress.result(attempts)
         results = unpruned["results"] if best is None else tried[attempts.index(best)]
         rounds = [{**result, "accepted": attempt.accepted} for result, attempt in zip(tried, attempts, strict=True)]
-        checkpoint.write_classifier(path, teacher if best is None else best.model,
-                                    {"task": [data.task.first, data.task.last], "results": results, "rounds": rounds})  # fmt: skip
+        checkpoint.write_classifier(
+            path,
+            teacher if best is None else best.model,
+            {"task": [data.task.first, data.task.last], "results": results, "rounds": rounds},
+        )
 
     tried: list[dict] = []
     teacher, unpruned = checkpoint.load_classifier(run.folder / f"model_{name}.pt", run.device)
     run.once(path, make, f"task {name}, compression")
     run.forget(f"{name}_")
-

@@ -44,12 +44,15 @@ def new_submodel(run: Run, stage_one: StageOne, task: Task) -> ResNet18:
     """
     path = stage_one.folder / f"model_{task.name}{'_prune' if stage_one.prune else ''}.pt"
     if not path.is_file():
-        raise UserError(f"{path} is not there: stage two needs the sub-models of stage one, which this makes: "
-                        f"{stage_one.command}")  # fmt: skip
+        raise UserError(
+            f"{path} is not there: stage two needs the sub-models of stage one, which this makes: {stage_one.command}"
+        )
     model, content = checkpoint.load_classifier(path, run.device)
     if content.get("task") != [task.first, task.last] or model.num_classes != task.num_classes:
-        raise UserError(f"{path} was trained for classes {content.get('task')}, expected {[task.first, task.last]}: "
-                        f"make it anew with {stage_one.command}")  # fmt: skip
+        raise UserError(
+            f"{path} was trained for classes {content.get('task')}, expected {[task.first, task.last]}: "
+            f"make it anew with {stage_one.command}"
+        )
     return model
 
 
@@ -57,15 +60,26 @@ def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream,
     """Trains the joined network on exemplars of the old classes and the current task's images, to the last epoch."""
     settings = run.settings
     exemplars = stream.exemplars(memory.lists, memory.size)
-    batches = balanced_batches(exemplars, task.first, stream.training_images(task), task.num_classes,
-                               settings.finetune_batch_size, transform(stream, settings),
-                               key=(settings.seed, task.name, "finetune"))  # fmt: skip
+    batches = balanced_batches(
+        exemplars,
+        task.first,
+        stream.training_images(task),
+        task.num_classes,
+        settings.finetune_batch_size,
+        transform(stream, settings),
+        key=(settings.seed, task.name, "finetune"),
+    )
     if settings.finetune == "heads":
         net.train_heads_only()
-    progress = training.fit(net, batches, mixup(task.last, settings.alpha),
-                            schedule(settings, settings.finetune_epochs, settings.finetune_lr), run.console,
-                            f"stage two, task {task.index + 1} ({task.name})",
-                            unfinished=run.unfinished / f"finetune_{task.name}.pt")  # fmt: skip
+    progress = training.fit(
+        net,
+        batches,
+        mixup(task.last, settings.alpha),
+        schedule(settings, settings.finetune_epochs, settings.finetune_lr),
+        run.console,
+        f"stage two, task {task.index + 1} ({task.name})",
+        unfinished=run.unfinished / f"finetune_{task.name}.pt",
+    )
     net.requires_grad_(True)
     return progress
 
@@ -95,8 +109,9 @@ def accuracy_row(net: EDENet, stream: TaskStream, task: Task) -> tuple[list[int]
     return correct, total
 
 
-def write_stage(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task,
-                progress: training.Progress | None) -> None:  # fmt: skip
+def write_stage(
+    run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task, progress: training.Progress | None
+) -> None:
     """Evaluates the network on the test images of all classes seen and writes `stage_<t>.pt`."""
     correct, total = accuracy_row(net, stream, task)
     results = {
@@ -108,17 +123,21 @@ def write_stage(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStre
         "seconds": progress.seconds if progress else 0.0,
         "history": progress.history if progress else [],
     }
-    checkpoint.write_ede_net(stage_file(run.folder, task.index), net, {
-        "task": task.index + 1,
-        "dataset": stream.name,
-        "class_names": stream.class_names[: task.last],
-        "class_order": stream.order[: task.last],
-        "mean": list(stream.mean),
-        "std": list(stream.std),
-        "exemplars": memory.lists,
-        "results": results,
-        "configuration": run.configuration,
-    })  # fmt: skip
+    checkpoint.write_ede_net(
+        stage_file(run.folder, task.index),
+        net,
+        {
+            "task": task.index + 1,
+            "dataset": stream.name,
+            "class_names": stream.class_names[: task.last],
+            "class_order": stream.order[: task.last],
+            "mean": list(stream.mean),
+            "std": list(stream.std),
+            "exemplars": memory.lists,
+            "results": results,
+            "configuration": run.configuration,
+        },
+    )
 
 
 def all_results(run: Run, stream: TaskStream) -> list[dict]:

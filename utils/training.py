@@ -104,8 +104,13 @@ def fit(
 
     def state() -> dict:
         progress.seconds = before + time.monotonic() - begun
-        return {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict(),
-                "losses": losses, "progress": vars(progress)}  # fmt: skip
+        return {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "scaler": scaler.state_dict(),
+            "losses": losses,
+            "progress": vars(progress),
+        }
 
     if unfinished is not None and unfinished.exists():
         saved = checkpoint.read(unfinished, "training", where)
@@ -149,7 +154,11 @@ def fit(
                     progress.best_state = {name: value.clone() for name, value in model.state_dict().items()}
             progress.history.append(entry)
             progress.epoch, progress.step = epoch + 1, 0
-            if unfinished is not None and progress.epoch % schedule.save_every == 0 and progress.epoch < schedule.epochs:
+            if (
+                unfinished is not None
+                and progress.epoch % schedule.save_every == 0
+                and progress.epoch < schedule.epochs
+            ):
                 checkpoint.write(unfinished, "training", state())
             bar.advance(entry)
     progress.seconds = before + time.monotonic() - begun
@@ -163,8 +172,10 @@ def _require_finite(losses: Tensor, title: str, epoch: int, rate: float) -> None
     finite = torch.isfinite(losses)
     if not bool(finite.all()):
         step = int((~finite).int().argmax())
-        raise UserError(f"{title}: the loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1}, at "
-                        f"learning rate {rate:.3g}; the last good checkpoint is kept: try a smaller learning rate")  # fmt: skip
+        raise UserError(
+            f"{title}: the loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1}, at "
+            f"learning rate {rate:.3g}; the last good checkpoint is kept: try a smaller learning rate"
+        )
 
 
 @torch.inference_mode()
