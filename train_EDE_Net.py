@@ -78,6 +78,6 @@ if __name__ == "__main__":
     with command.line(train_model, demo, options=recipes.NAMES):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
-        # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", rehearsal_size=2000)
-        # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5", rehearsal_size=2000)
-        # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10", rehearsal_size=2000)
+        # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")
+        # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5")
+        # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10")

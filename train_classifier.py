@@ -44,6 +44,6 @@ if __name__ == "__main__":
         train_model(
             split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", prune=True, mixmatch=True
         )
-        # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)
-        # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5", prune=True, mixmatch=True)
-        # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10", prune=True, mixmatch=True)
+        # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")
+        # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5")
+        # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10")

@@ -6,6 +6,7 @@ split[i] … split[i+1]−1. *Task-local* labels count from 0 inside a task.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from utils.errors import UserError
 from utils.randomness import generator
 
 
-class OutOfReach(RuntimeError):
+class OutOfReach(RuntimeError):  # noqa: N818 - the word of the protocol
     """Code asked for training images that the incremental protocol puts out of reach: an error in the code."""
 
 
@@ -38,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Images:
-    """`images` uint8 [N, 3, H, W], `labels` int64 [N], `indices` int64 [N]: where they lie in the training set's file."""
+    """`images` uint8 [N, 3, H, W], `labels` int64 [N], `indices` int64 [N]: their rows in the data set's file."""
 
     images: Tensor
     labels: Tensor
@@ -75,7 +76,7 @@ class TaskStream:
         self.name, self.mean, self.std, self.mirror = train.name, train.mean, train.std, train.mirror
         self.order = list(order)[: split[-1]]
         self.class_names = [train.class_names[number] for number in self.order]
-        self.tasks = [Task(i, a, b) for i, (a, b) in enumerate(zip(split[:-1], split[1:], strict=True))]
+        self.tasks = [Task(i, a, b) for i, (a, b) in enumerate(pairwise(split))]
         self._train = self._relabelled(train, "training", device)
         self._test = self._relabelled(test, "test", device)
         self._current: int | None = None

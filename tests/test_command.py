@@ -1,5 +1,6 @@
 """The command line: one call with literal arguments, parsed, never evaluated; every mistake is one clear line."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -325,14 +326,25 @@ def test_help_shows_functions_defaults_options_and_an_example(monkeypatch, capsy
 
 
 def test_help_shows_the_first_paragraph_only():
-    text = command.help_text("train.py", [train_model])
+    text = command.help_text("train.py", [train_model], [], "'demo()'")
     assert "    Train the classifiers of all tasks.\n" in text
     assert "More than" not in text
 
 
-def test_the_example_of_the_help_is_a_call_that_can_be_read():
-    example_line = command.help_text("train.py", [train_model]).splitlines()[-1]
-    call = parse(example_line.removeprefix("  python train.py '").removesuffix("'"))
+def test_the_example_of_the_help_may_be_given(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit), command.line(train_model, example="train_model(prune=False)"):
+        pass
+    assert capsys.readouterr().out.endswith("example:\n  python train.py 'train_model(prune=False)'\n")
+
+
+def test_the_example_made_from_the_defaults_is_a_call_that_can_be_read(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit), command.line(train_model):
+        pass
+    *_, program, script, argument = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert (program, script) == ("python", "train.py")
+    call = parse(argument)
     assert call.keywords == {"split_list": [0, 10], "split_type": "s0-t10", "prune": True}
 
 

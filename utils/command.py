@@ -33,30 +33,31 @@ Function = Callable[..., object]
 
 
 @contextmanager
-def line(*functions: Function, options: Iterable[str] = ()) -> Iterator[None]:
+def line(*functions: Function, options: Iterable[str] = (), example: str | None = None) -> Iterator[None]:
     """Run the call on the command line and exit; where there is none, run the body of the ``with`` statement.
 
     ``-h`` or ``--help`` prints the functions instead. Either way a :class:`UserError` becomes one line on stderr and
     exit code 2, and :class:`Interrupted` its message and its own exit code; other exceptions keep their traceback.
 
     Args:
-        functions: what the command line may call, by ``__name__``; the first one makes the example of ``--help``.
+        functions: what the command line may call, by ``__name__``.
         options: the names that ``**options`` of those functions stands for. Left empty, the functions check them.
+        example: the call that ``--help`` shows; by default the first function with its defaults.
 
     Raises:
         SystemExit: after a call or the help (code 0), and in place of the two exceptions above.
     """
     arguments = sys.argv[1:]
+    example = shlex.quote(example or _example(functions[0]))
     try:
         if not arguments:
             yield
             return
         if {"-h", "--help"} & set(arguments):
-            print(help_text(Path(sys.argv[0]).name, functions, options))
+            print(help_text(Path(sys.argv[0]).name, functions, options, example))
         elif len(arguments) > 1:
             raise UserError(
-                f"found {len(arguments)} arguments, expected one call: put all of it in single quotes, "
-                f"as in {shlex.quote(_example(functions[0]))}"
+                f"found {len(arguments)} arguments, expected one call: put all of it in quotes, as in {example}"
             )
         else:
             parse_call(arguments[0], functions, options)()
@@ -176,7 +177,7 @@ def _keywords_of(function: Function) -> tuple[list[str], bool]:
     return [parameter.name for parameter in parameters if parameter.kind in named], takes_options
 
 
-def help_text(script: str, functions: Sequence[Function], options: Iterable[str] = ()) -> str:
+def help_text(script: str, functions: Sequence[Function], options: Iterable[str], example: str) -> str:
     """What ``--help`` prints: every function's signature and first docstring paragraph, the options, one example."""
     paragraphs = [
         f"usage: python {script} ['CALL']",
@@ -191,7 +192,7 @@ def help_text(script: str, functions: Sequence[Function], options: Iterable[str]
         paragraphs.append(described + ("\n" + _wrapped(summary, " " * 4, " " * 4) if summary else ""))
     if options := ", ".join(options):
         paragraphs.append("options, given by name:\n" + _wrapped(options, "  ", "  "))
-    paragraphs.append(f"example:\n  python {script} {shlex.quote(_example(functions[0]))}")
+    paragraphs.append(f"example:\n  python {script} {example}")
     return "\n\n".join(paragraphs)
 
 

@@ -11,7 +11,10 @@ PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose(name: str) -> torch.device:
-    """The device called `name`; "auto" is CUDA where there is one, else the CPU. Raises `UserError` if it is not there."""
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU.
+
+    Raises: `UserError` if it cannot be used here.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -71,7 +71,7 @@ def forward_interleaved(model: nn.Module, inputs: Tensor, size: int) -> Tensor:
 
 
 def mixmatch_loss(logits: Tensor, targets: Tensor, labelled: int, lambda_u: float) -> Tensor:
-    """Lx + λ_u·Lu (eq. 2–5): cross-entropy of the first `labelled` rows, mean squared error of the others' probabilities.
+    """Lx + λ_u·Lu (eq. 2–5): cross-entropy of the first `labelled` rows, squared error of the others' probabilities.
 
     Args:
         logits, targets: [N, C], the labelled rows first, row for row.

@@ -13,8 +13,8 @@ def selection_note(selection: str) -> str:
     """How epochs and compression were judged, for every table that rests on it."""
     if selection == "test":
         return (
-            'SELECTED ON THE TEST SET (selection="test"): the epochs kept and the compression accepted were chosen on the '
-            "very images that the accuracies are of, which flatters them."
+            'SELECTED ON THE TEST SET (selection="test"): the epochs kept and the compression accepted were chosen on '
+            "the very images that the accuracies are of, which flatters them."
         )
     return "Epochs kept and compression accepted were judged on held-out training images; the test set decided nothing."
 
@@ -22,6 +22,16 @@ def selection_note(selection: str) -> str:
 def widths(values: Sequence[int]) -> str:
     """16-32-64-128."""
     return "-".join(map(str, values))
+
+
+def heading(title: str, configuration: dict) -> str:
+    """The first line of results.md."""
+    return (
+        f"# {title}: {configuration['dataset']}, {configuration['split_type']}, "
+        f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, "
+        f"{'compressed' if configuration['prune'] else 'not compressed'}, "
+        f"recipe {configuration['recipe']}, seed {configuration['seed']}"
+    )
 
 
 def classifier_results(folder: Path, stream: TaskStream, configuration: dict, prune: bool) -> dict:
@@ -89,9 +99,7 @@ def classifier_table(results: dict) -> str:
     total = sum((task["after"] or task["before"])["parameters"] for task in results["tasks"])
     return "\n".join(
         [
-            f"# Stage one: {configuration['dataset']}, {configuration['split_type']}, "
-            f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, recipe {configuration['recipe']}, "
-            f"seed {configuration['seed']}",
+            heading("Stage one", configuration),
             "",
             "Test accuracy (%) among the task's own classes, before and after compression. "
             + selection_note(configuration["selection"]),
@@ -165,10 +173,7 @@ def ede_net_table(results: dict) -> str:
     ]
     return "\n".join(
         [
-            f"# EDE-Net: {configuration['dataset']}, {configuration['split_type']}, "
-            f"{configuration['rehearsal_size']} exemplars, {'MixMatch' if configuration['mixmatch'] else 'supervised'}, "
-            f"{'compressed' if configuration['prune'] else 'not compressed'}, recipe {configuration['recipe']}, "
-            f"seed {configuration['seed']}",
+            heading(f"EDE-Net, {configuration['rehearsal_size']} exemplars", configuration),
             "",
             "Test accuracy (%) over all classes seen, and on each task's classes among them. "
             + selection_note(configuration["selection"]),

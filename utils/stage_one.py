@@ -62,7 +62,7 @@ def _objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
 
 
 def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
-    """Labelled batches and, with MixMatch, unlabelled images in several views; an epoch passes the labelled images once."""
+    """Labelled and, with MixMatch, unlabelled images in several views; an epoch passes the labelled ones once."""
     images, labels = data.labelled
     size = min(settings.batch_size, len(images))
     parts = [Part(images, labels, size, data.transform)]

@@ -29,7 +29,7 @@ def stage_file(folder: Path, index: int) -> Path:
 
 
 def previous(run: Run, task: Task) -> tuple[EDENet, RehearsalMemory]:
-    """The network and the memory as stage two left them after the task before: always from its own file, never later."""
+    """The network and the memory as stage two left them after the task before: always from its file, never later."""
     size = run.configuration["rehearsal_size"]
     if task.index == 0:
         return EDENet(), RehearsalMemory(size)
