@@ -8,6 +8,7 @@ that the file does not fill.
 import io
 import math
 import pickle
+import pickletools
 import re
 import struct
 from pathlib import Path
@@ -34,6 +35,10 @@ def loads(data: bytes, path: Path) -> dict[str, Any]:
             `path` is only used to say so.
     """
     try:
+        for opcode, index, _ in pickletools.genops(data):
+            # The unpickler's memo is a table as long as its highest index: one damaged byte could ask for gigabytes.
+            if opcode.name in ("PUT", "LONG_BINPUT") and index > len(data):
+                raise pickle.UnpicklingError(f"memo entry {index} in {len(data)} bytes")
         content = _Unpickler(data, path).load()
     except _DAMAGE as error:
         reason = " ".join(str(error).split())

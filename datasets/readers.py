@@ -142,6 +142,7 @@ def _labels(values: Sequence[int] | np.ndarray | None, count: int, classes: int,
         raise UserError(f"{path}: {len(values)} labels for {count} images; expected one each: replace the file")
     if not 0 <= values.min() <= values.max() < classes:
         raise UserError(
-            f"{path}: labels from {values.min()} to {values.max()}, expected 0 to {classes - 1}; replace the file"
+            f"{path}: labels from {values.min()} to {values.max()}, expected 0 to {classes - 1} "
+            f"as the data set names {classes} classes; replace the file"
         )
     return values.astype(np.int64)
