@@ -32,7 +32,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     require_room(rehearsal_size, split.bounds[-2])
     folder = setup.ede_net_folder(settings, split, rehearsal_size)
     arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
-    with Run(folder, settings, arguments) as run:
+    with Run(folder, settings, 2, arguments) as run:
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
         stream = setup.cifar100(split, settings, run.device)
         for task in stream.tasks:
@@ -56,7 +56,7 @@ def grow(run, stage_one, stream, task):
 
 
 def demo(checkpoint_root=None, **options):
-    """Both stages on small stand-in images, within three minutes on two CPU cores: shows that all works, no more.
+    """Both stages on small stand-in images, within three minutes on two CPU cores.
 
     Args:
         checkpoint_root: where to write; a new temporary folder if left out.

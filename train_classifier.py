@@ -26,7 +26,8 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     settings = recipes.settings(**options)
     split = setup.split(split_list, split_type, settings)
     folder = setup.classifier_folder(settings, split, mixmatch)
-    with Run(folder, settings, setup.arguments(split, prune=prune, mixmatch=mixmatch)) as run:
+    arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch)
+    with Run(folder, settings, 1, arguments, free=["prune"]) as run:
         stream = setup.cifar100(split, settings, run.device)
         unlabelled = setup.unlabelled_images(settings, run.device) if mixmatch else None
         for task in stream.tasks:

@@ -1,4 +1,4 @@
-"""Crop, flip, rotation and normalisation of whole batches, on the device that holds the images.
+"""Crop, flip and rotation of whole batches, on the device that holds the images.
 
 Every image has its own random values. With the same values each step equals torchvision's functional transform of one
 image (zero padding and crop; horizontal flip; nearest-neighbour rotation about the centre with zero fill), the three of
@@ -14,17 +14,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Transform:
-    """What augmentation may do, and the normalisation.
+    """What augmentation may do. The networks normalise their input themselves.
 
     Attributes:
-        mean, std: channel means and deviations in units of [0, 1].
         padding: pixels of zero padding on each side before the random crop to the original size.
         degrees: rotation by a uniform angle in [-degrees, degrees].
         flip: whether to mirror with probability 1/2.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
     padding: int = 4
     degrees: float = 5.0
     flip: bool = True
@@ -51,13 +48,13 @@ def draw(count: int, transform: Transform, generator: torch.Generator) -> Draw:
 
 
 def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
-    """Crop, flip, rotate (in this order), then normalise.
+    """Crop, flip, rotate (in this order).
 
     Args:
         images: uint8 [B, 3, H, W].
         values: one entry per image, on the images' device.
 
-    Returns: float32 [B, 3, H, W] in channels_last layout.
+    Returns: float32 [B, 3, H, W] in [0, 1], in channels_last layout.
     """
     count, _, height, width = images.shape
     source, inside = _source_pixels(values, transform, height, width)
@@ -66,15 +63,12 @@ def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
     pixels = F.pad(images.permute(0, 2, 3, 1).reshape(count, height * width, 3), (0, 1, 0, 1)).view(torch.int32)
     source = torch.where(inside, source, height * width).view(count, height * width).long()
     picked = pixels.squeeze(2).gather(1, source).view(torch.uint8).view(count, height, width, 4)
-    return normalise(picked[..., :3].permute(0, 3, 1, 2), transform)
+    return scaled(picked[..., :3].permute(0, 3, 1, 2))
 
 
-def normalise(images: Tensor, transform: Transform) -> Tensor:
-    """uint8 [B, 3, H, W] -> float32 [B, 3, H, W], channels_last: (x/255 − mean) / std for each channel."""
-    mean = torch.tensor(transform.mean, device=images.device).view(1, -1, 1, 1)
-    std = torch.tensor(transform.std, device=images.device).view(1, -1, 1, 1)
-    scaled = images.to(torch.float32, memory_format=torch.channels_last)
-    return scaled.sub_(mean * 255).div_(std * 255)
+def scaled(images: Tensor) -> Tensor:
+    """uint8 [B, 3, H, W] -> float32 [B, 3, H, W] in [0, 1], channels_last."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def _source_pixels(values: Draw, transform: Transform, height: int, width: int) -> tuple[Tensor, Tensor]:

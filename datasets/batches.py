@@ -17,7 +17,7 @@ class Part:
     Attributes:
         images: uint8 [N, 3, H, W]; labels: int64 [N], or None for unlabelled images.
         size: rows a batch.
-        transform: augmentation and normalisation.
+        transform: augmentation.
         views: how many augmentations of the same images a batch holds.
     """
 
@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Rows:
-    """One part of a batch: `views`, each float32 [size, 3, H, W] normalised, of the same images in the same order;
+    """One part of a batch: `views`, each float32 [size, 3, H, W] in [0, 1], of the same images in the same order;
     `labels` int64 [size] or None."""
 
     views: list[Tensor]

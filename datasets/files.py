@@ -80,7 +80,7 @@ def md5(data: bytes) -> str:
 def stand_ins(root: Path) -> set[tuple[str, str]]:
     """(MD5, file name) of each stand-in file that `root`'s marker lists; empty without a marker."""
     path = root / MARKER
-    if not path.is_file():
+    if not os.path.isfile(path):
         return set()
     lines = (line.split("  ") for line in read_bytes(path).decode(errors="replace").splitlines())
     return {(words[0], words[1]) for words in lines if len(words) == 2}

@@ -49,7 +49,7 @@ def read_cifar(archive: Archive, root: Path, part: str) -> Arrays:
         batch = pickles.loads(data, path)
         pixels = batch.get("data")
         _expect_images(pixels, (None, 3072), path)  # a row is 1024 red, 1024 green and 1024 blue values
-        images.append(pixels.reshape(-1, 3, 32, 32))
+        images.append(np.ascontiguousarray(pixels).reshape(-1, 3, 32, 32))
         labels.append(_labels(batch.get("fine_labels", batch.get("labels")), len(pixels), len(class_names), path))
     return np.concatenate(images), np.concatenate(labels), class_names
 
@@ -112,7 +112,7 @@ def read_svhn(archive: Archive, root: Path, part: str) -> Arrays:
         ) from error
     pixels, labels = content.get("X"), content.get("y")
     _expect_images(pixels, (32, 32, 3, None), path)
-    if isinstance(labels, np.ndarray) and labels.ndim == 2 and 1 in labels.shape:
+    if isinstance(labels, np.ndarray) and labels.ndim == 2 and 1 in labels.shape and labels.dtype.kind in "iu":
         labels = np.where(labels.ravel() == 10, 0, labels.ravel())
     images = np.ascontiguousarray(pixels.transpose(3, 2, 0, 1))
     return images, _labels(labels, len(images), len(archive.class_names), path), archive.class_names

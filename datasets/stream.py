@@ -49,6 +49,10 @@ class Images:
         """The rows at `chosen` (int64 or bool)."""
         return Images(self.images[chosen], self.labels[chosen], self.indices[chosen])
 
+    def to(self, device: torch.device | str) -> "Images":
+        """The same on another device."""
+        return Images(self.images.to(device), self.labels.to(device), self.indices.to(device))
+
     def __len__(self) -> int:
         return len(self.labels)
 

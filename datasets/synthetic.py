@@ -7,7 +7,6 @@ images.
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Callable, Iterable
 from os import PathLike
@@ -18,6 +17,7 @@ import scipy.io
 
 from datasets import files, idx, pickles, pictures
 from datasets.catalog import CATALOG, canonical_name
+from utils import checkpoint
 from utils.errors import UserError
 
 PARTS = ("train", "test")
@@ -62,10 +62,10 @@ def write(
         contents |= contents_of(name, parts, number)
     written = {(files.md5(data), name) for name, data in contents.items()}
     # Listed first, and the old ones until all are replaced: should this end half way, every stand-in is on the list.
-    _write_whole(folder / files.MARKER, _marker(before | written))
+    _write(folder / files.MARKER, _marker(before | written))
     for name, data in contents.items():
-        _write_whole(folder / name, data)
-    _write_whole(folder / files.MARKER, _marker({*written, *(old for old in before if old[1] not in contents)}))
+        _write(folder / name, data)
+    _write(folder / files.MARKER, _marker({*written, *(old for old in before if old[1] not in contents)}))
 
 
 def _stand_ins_only(folder: Path) -> set[tuple[str, str]]:
@@ -155,21 +155,13 @@ _FORMATS = {
 }
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside the place, flush, rename: the file is there whole, or as it was before."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, and the folders it lies in."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(beside, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): make room or give another folder") from error
+        raise UserError(f"{path.parent} cannot be made ({error.strerror}): give another folder") from error
+    checkpoint.write_bytes(path, content)
 
 
 def main(arguments: list[str] | None = None) -> int:

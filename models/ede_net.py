@@ -11,12 +11,12 @@ from models.resnet import ResNet18, resnet18
 class EDENet(nn.Module):
     """Sub-models 1..t whose logits are concatenated.
 
-    Label `k` of task `i` (task-local) is output `offset(i) + k` (global). `forward`: normalised images, float
-    [B, 3, H, W] -> logits, float [B, number of classes seen].
+    Label `k` of task `i` (task-local) is output `offset(i) + k` (global). `forward`: images, float [B, 3, H, W]
+    in [0, 1] -> logits, float [B, number of classes seen]. Every sub-model normalises its input itself.
 
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
-        meta: what the file beside the weights says (class names and order, normalisation, exemplars, results);
+        meta: what the file beside the weights says (class names and order, exemplars, results);
             empty for a network that was not loaded from a file.
     """
 

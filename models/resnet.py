@@ -41,12 +41,25 @@ class ResNet18(nn.Module):
     Args:
         num_classes: outputs of the linear head.
         widths: channels of the four residual stages; the stem has the first stage's width.
+        mean, std: channel means and deviations of the data set, of pixels in [0, 1]. The network normalises its input
+            itself, so that an EDE-Net may join sub-models of different data sets without being told an image's set.
 
-    `forward`: normalised images, float [B, 3, H, W] -> logits, float [B, num_classes], over the task's own classes.
+    `forward`: images, float [B, 3, H, W] in [0, 1] -> logits, float [B, num_classes], over the task's own classes.
     """
 
-    def __init__(self, num_classes: int, widths: Sequence[int] = (64, 128, 256, 512)):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+    ):
         super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
         self.num_classes = int(num_classes)
         self.widths = tuple(int(width) for width in widths)
         if len(self.widths) != STAGES or min(self.widths) < 1 or self.num_classes < 1:
@@ -71,7 +84,7 @@ class ResNet18(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> the globally averaged features before the head, [B, widths[3]]."""
-        x = F.relu(self.stem_bn(self.stem(x)), inplace=True)
+        x = F.relu(self.stem_bn(self.stem((x - self.mean) / self.std)), inplace=True)
         for stage in self.stages:
             x = stage(x)
         return x.mean(dim=(2, 3))
@@ -80,13 +93,19 @@ class ResNet18(nn.Module):
         return self.head(self.features(x))
 
 
-def resnet18(num_classes: int, widths: Sequence[int] = (64, 128, 256, 512), seed: int | None = None) -> ResNet18:
-    """A fresh `ResNet18` in channels_last layout.
+def resnet18(
+    num_classes: int,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    std: Sequence[float] = (1.0, 1.0, 1.0),
+    seed: int | None = None,
+) -> ResNet18:
+    """A fresh `ResNet18` in channels_last layout; arguments as there.
 
     With `seed`, the initial weights are a function of it alone, and the global random state is left as it was.
     """
     if seed is None:
-        return ResNet18(num_classes, widths).to(memory_format=torch.channels_last)
+        return ResNet18(num_classes, widths, mean, std).to(memory_format=torch.channels_last)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ResNet18(num_classes, widths).to(memory_format=torch.channels_last)
+        return ResNet18(num_classes, widths, mean, std).to(memory_format=torch.channels_last)

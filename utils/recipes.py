@@ -1,12 +1,12 @@
 """Every option and hyper-parameter, its default, where the default is from, and what values it may take.
 
 "seed text" is the document this project implements; "paper" defaults not marked so are this project's reading of what
-that text leaves open. `recipe="cpu"` replaces some of them: see `RECIPES`.
+that text leaves open. `recipe="cpu"` replaces some of them: see `CIL` and `MTIL`.
 """
 
 import difflib
 import shlex
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from utils.errors import UserError
@@ -111,6 +111,7 @@ class Settings:
     finetune_epochs: int = _option(50, "passes over the rehearsal set for each task of stage two", COUNT)
     finetune_batch_size: int = _option(64, "images a batch in stage two, exemplars and current ones together", COUNT)
     finetune_lr: float = _option(5e-4, "its initial learning rate (seed text)", POSITIVE)
+    min_updates: int = _option(0, "updates of a fine-tuning at least, whatever its epochs", NATURAL)
     finetune_rotation: float = _option(10.0, "random rotation in stage two, ± degrees", NOT_NEGATIVE)
 
     # How it is run.
@@ -121,21 +122,34 @@ class Settings:
         "auto", "autocast of the forward passes; auto: where it pays", _one_of("auto", "off", "bfloat16", "float16")
     )
 
-    def configuration(self) -> dict:
-        """What decides the results: every option but those that say where, as plain values."""
+    def configuration(self, stage: int) -> dict[str, Any]:
+        """What decides the results of stage 1 or 2, as plain values."""
+        ignored = WHERE | (STAGE_TWO if stage == 1 else STAGE_ONE)
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if name not in PLACES
+            for name, value in vars(self).items()
+            if name not in ignored
         }
 
 
-# Options that do not change what is computed, only where things are and how often they are written.
-PLACES = {"data_root", "checkpoint_root", "classifier_root", "restart", "save_every", "device"}
+# Options that do not change what is computed, only where things are and how often they are saved.
+WHERE = {"data_root", "checkpoint_root", "classifier_root", "device", "restart", "save_every"}
+# Options that matter in one stage alone.
+STAGE_ONE = {
+    *("unlabeled", "widths", "epochs", "batch_size", "lr", "validation_fraction", "rotation"),
+    *("unlabeled_batch_size", "unlabeled_views", "sharpening", "lambda_u", "evaluate_every", "evaluate_last"),
+    *("percent", "max_accuracy_loss", "min_width", "width_multiple", "max_rounds"),
+    *("distill_epochs", "distill_lr", "temperature"),
+}
+STAGE_TWO = {
+    *("exemplars", "finetune", "finetune_epochs", "finetune_batch_size", "finetune_lr", "finetune_rotation"),
+    "min_updates",
+}
 
 NAMES = tuple(item.name for item in fields(Settings))
 
-RECIPES: dict[str, dict[str, Any]] = {
+# Class-incremental learning of one data set. "paper" is what `Settings` says.
+CIL: dict[str, dict[str, Any]] = {
     "paper": {},
     # 20 classes of CIFAR-100 in four tasks within 45 minutes on two CPU cores; found by trying, see the README.
     "cpu": {"widths": (16, 32, 64, 128), "epochs": 60, "distill_epochs": 50, "finetune_epochs": 50, "max_rounds": 1},
@@ -157,8 +171,37 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def settings(**options: Any) -> Settings:
-    """The settings of a recipe with these options in place of its defaults.
+# The sequence MNIST → SVHN → CIFAR-10.
+MTIL: dict[str, dict[str, Any]] = {
+    "paper": {
+        "widths": (64, 128, 128, 128),
+        "epochs": 150,
+        "finetune_epochs": 20,
+        "finetune_batch_size": 128,
+        "min_updates": 200,
+    },
+    "cpu": {
+        "widths": (16, 32, 32, 32),
+        "epochs": 15,
+        "finetune_epochs": 20,
+        "finetune_batch_size": 128,
+        "min_updates": 200,
+    },
+    "demo": {
+        "widths": (8, 16, 16, 16),
+        "epochs": 6,
+        "batch_size": 32,
+        "lr": 2e-3,
+        "finetune_epochs": 5,
+        "finetune_batch_size": 32,
+        "finetune_lr": 1e-3,
+        "min_updates": 40,
+    },
+}
+
+
+def settings(recipes: dict[str, dict[str, Any]] = CIL, /, **options: Any) -> Settings:
+    """The settings of a recipe out of `recipes` with these options in place of its defaults.
 
     Raises: `UserError` for an unknown name (with the nearest known one) or a value that is not accepted.
     """
@@ -167,9 +210,9 @@ def settings(**options: Any) -> Settings:
             near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
             raise UserError(f'unknown option "{name}": did you mean "{near}"? Known: {", ".join(NAMES)}')
     recipe = options.get("recipe", "paper")
-    if not isinstance(recipe, str) or recipe not in RECIPES:
-        raise UserError(f"recipe={recipe!r} is not known: expected {' or '.join(map(repr, RECIPES))}")
-    chosen = {**RECIPES[recipe], **options}
+    if not isinstance(recipe, str) or recipe not in recipes:
+        raise UserError(f"recipe={recipe!r} is not known: expected {' or '.join(map(repr, recipes))}")
+    chosen = {**recipes[recipe], **options}
     for item in fields(Settings):
         if item.name in chosen and not item.metadata["accepts"](chosen[item.name]):
             raise UserError(f"{item.name}={chosen[item.name]!r} is not accepted: expected {item.metadata['expected']}")
@@ -178,9 +221,11 @@ def settings(**options: Any) -> Settings:
     return Settings(**chosen)
 
 
-def command_line(script: str, function: str, arguments: dict[str, Any], chosen: Settings) -> str:
+def command_line(
+    script: str, function: str, arguments: dict[str, Any], chosen: Settings, recipes: dict[str, dict[str, Any]] = CIL
+) -> str:
     """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
-    plain = settings(recipe=chosen.recipe)
+    plain = settings(recipes, recipe=chosen.recipe)
     options = {
         name: value
         for name, value in vars(chosen).items()

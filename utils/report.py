@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets.stream import TaskStream
 from utils import checkpoint, metrics, tables
+from utils.stage_one import task_file
 
 MEASURES = ("widths", "parameters", "flops", "test_accuracy", "selection_accuracy", "selected_epoch", "seconds")
 
@@ -42,8 +43,8 @@ def classifier_results(folder: Path, stream: TaskStream, configuration: dict, pr
     """
     results = []
     for task in stream.tasks:
-        before = checkpoint.read(folder / f"model_{task.name}.pt", "classifier")["results"]
-        compressed = checkpoint.read(folder / f"model_{task.name}_prune.pt", "classifier") if prune else None
+        before = checkpoint.read(task_file(folder, task.name, compressed=False), "classifier")["results"]
+        compressed = checkpoint.read(task_file(folder, task.name, compressed=True), "classifier") if prune else None
         results.append(
             {
                 "task": task.name,

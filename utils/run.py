@@ -2,8 +2,7 @@
 
 import fcntl
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,7 +14,10 @@ from utils.errors import UserError
 from utils.interrupt import Interruption
 from utils.recipes import Settings
 
-CONFIGURATION = "configuration.json"
+
+def configuration_file(folder: Path, only: str = "") -> Path:
+    """Where a run's configuration lies, see `Run`."""
+    return folder / f"configuration{'_' * bool(only)}{only}.json"
 
 
 class Run:
@@ -27,14 +29,20 @@ class Run:
     Args:
         folder: where everything is written.
         settings: the run's options.
+        stage: 1 or 2, which decides what options matter.
         arguments: what else decides the results (split, prune, …), plain values.
+        only: where several runs share the folder, the ending that tells this one's files from the others'.
+        free: names in the configuration that may change between calls.
 
     Raises: `UserError` if another process works there, if the configuration differs, or if it cannot be written to.
     """
 
-    def __init__(self, folder: Path, settings: Settings, arguments: dict):
-        self.folder, self.settings = folder, settings
-        self.configuration = {**arguments, **settings.configuration()}
+    def __init__(
+        self, folder: Path, settings: Settings, stage: int, arguments: dict, only: str = "", free: Sequence[str] = ()
+    ):
+        self.folder, self.settings, self.only = folder, settings, only
+        self.configuration = {**arguments, **settings.configuration(stage)}
+        self.free = {"recipe", *free}
         self.device = device.choose(settings.device)
         self.unfinished = folder / "unfinished"
         self.console = Console(folder / "log.txt")
@@ -78,20 +86,20 @@ class Run:
 
     def _clear(self) -> None:
         """Removes what earlier runs wrote here, and nothing else."""
-        for path in self.folder.iterdir():
-            if path.suffix in {".pt", ".json", ".md", ".txt", ".png"} or path.name.endswith(".part"):
+        for path in [*self.folder.iterdir(), *self.unfinished.glob("*")]:
+            written = path.suffix in {".pt", ".json", ".md", ".txt", ".png"} or path.name.endswith(".part")
+            if written and (not self.only or path.stem.endswith(f"_{self.only}")):
                 path.unlink()
-        shutil.rmtree(self.unfinished, ignore_errors=True)
 
     def _agree(self) -> None:
-        path = self.folder / CONFIGURATION
+        path = configuration_file(self.folder, self.only)
         mine = json.loads(json.dumps(self.configuration))
         if path.exists():
             theirs = checkpoint.read_json(path)
             differing = [
                 f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})"
                 for name in dict.fromkeys([*theirs, *mine])
-                if theirs.get(name) != mine.get(name)
+                if name not in self.free and theirs.get(name) != mine.get(name)
             ]
             if differing:
                 raise UserError(
@@ -122,7 +130,8 @@ class Run:
         """Writes results.json and results.md, prints the table, and returns the results."""
         checkpoint.write_json(self.folder / "results.json", results)
         checkpoint.write_text(self.folder / "results.md", table)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
+        if not any(self.unfinished.iterdir()):
+            self.unfinished.rmdir()
         self.console.note("finished")
         self.console.say(f"\n{table}\nwritten to {self.folder}")
         return results

@@ -11,7 +11,7 @@ from datasets.stream import TaskStream
 from utils import checkpoint, recipes
 from utils.errors import UserError
 from utils.recipes import Settings
-from utils.run import CONFIGURATION
+from utils.run import configuration_file
 
 DATASET = "cifar100"
 CLASSES = 100
@@ -93,13 +93,13 @@ def stage_one(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> 
     folder = classifier_folder(where, split, mixmatch)
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
     command = recipes.command_line("train_classifier.py", "train_model", call, where)
-    path = folder / CONFIGURATION
+    path = configuration_file(folder)
     if not path.is_file():
         raise UserError(
             f"{folder} is not there: stage two needs the sub-models of stage one, which this makes: {command}"
         )
     theirs = checkpoint.read_json(path)
-    mine = {**arguments(split, prune=prune, mixmatch=mixmatch), **settings.configuration()}
+    mine = {**arguments(split, prune=prune, mixmatch=mixmatch), **settings.configuration(1)}
     for name in SHARED:
         if name == "unlabeled" and not mixmatch:
             continue

@@ -24,24 +24,29 @@ class TaskImages:
     """What stage one may see of one task. All labels are task-local.
 
     Attributes:
+        name: of the task, in file names: "0to10", "mnist".
         labelled: uint8 [N, 3, 32, 32] and int64 [N], to train on.
         judge: the images that choose the epoch and judge compression: held out, or the test's with selection="test".
         test: for the report.
         unlabelled: uint8 [M, 3, 32, 32], or None without MixMatch.
-        transform: of this data set, in stage one.
+        transform: augmentation of this data set in stage one.
+        mean, std: its normalisation.
     """
 
-    task: Task
+    name: str
+    num_classes: int
     labelled: tuple[Tensor, Tensor]
     judge: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     unlabelled: Tensor | None
     transform: Transform
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
-def stage_one_transform(stream: TaskStream, settings: Settings) -> Transform:
-    """Crop, flip and rotation of stage one, normalised by the data set's own statistics."""
-    return Transform(stream.mean, stream.std, settings.padding, settings.rotation, stream.mirror)
+def task_file(folder: Path, name: str, compressed: bool) -> Path:
+    """Where a task's sub-model lies."""
+    return folder / f"model_{name}{'_prune' if compressed else ''}.pt"
 
 
 def task_images(stream: TaskStream, task: Task, unlabelled: Tensor | None, settings: Settings) -> TaskImages:
@@ -51,14 +56,15 @@ def task_images(stream: TaskStream, task: Task, unlabelled: Tensor | None, setti
     test = stream.test_images(task)
     judge = held_out if settings.selection == "validation" else test
     local = [(images.images, images.labels - task.first) for images in (labelled, judge, test)]
-    return TaskImages(task, *local, unlabelled, stage_one_transform(stream, settings))
+    transform = Transform(settings.padding, settings.rotation, stream.mirror)
+    return TaskImages(task.name, task.num_classes, *local, unlabelled, transform, stream.mean, stream.std)
 
 
 def _objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
     """Stage one's loss: MixMatch where there are unlabelled images; else plain, or mixup for distillation."""
     if data.unlabelled is not None:
-        return mixmatch(data.task.num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
-    return supervised if plain else mixup(data.task.num_classes, settings.alpha)
+        return mixmatch(data.num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
+    return supervised if plain else mixup(data.num_classes, settings.alpha)
 
 
 def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
@@ -70,7 +76,7 @@ def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
         parts.append(
             Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views)
         )
-    return Batches(parts, steps_per_epoch=len(images) // size, key=(settings.seed, data.task.name, phase))
+    return Batches(parts, steps_per_epoch=len(images) // size, key=(settings.seed, data.name, phase))
 
 
 def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
@@ -88,7 +94,7 @@ def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
 
 
 def _judged(data: TaskImages, model: nn.Module) -> float:
-    return training.accuracy(model, *data.judge, data.transform)
+    return training.accuracy(model, *data.judge)
 
 
 def _train(
@@ -110,7 +116,7 @@ def _train(
         run.console,
         title,
         evaluate=lambda net: _judged(data, net),
-        unfinished=run.unfinished / f"{data.task.name}_{phase}.pt",
+        unfinished=run.unfinished / f"{data.name}_{phase}.pt",
     )
     results = {
         "widths": list(model.widths),
@@ -118,22 +124,22 @@ def _train(
         "flops": measure.flops(model),
         "selected_epoch": progress.best_epoch + 1,
         "selection_accuracy": progress.best_score,
-        "test_accuracy": training.accuracy(model, *data.test, data.transform),
+        "test_accuracy": training.accuracy(model, *data.test),
         "seconds": progress.seconds,
         "history": progress.history,
     }
-    checkpoint.write_classifier(path, model, {"task": [data.task.first, data.task.last], "results": results})
+    checkpoint.write_classifier(path, model, {"task": data.name, "results": results})
     return results
 
 
 def train_temporary(run: Run, data: TaskImages) -> None:
     """Trains the task's temporary ResNet-18 and writes `model_<a>to<b>.pt`."""
-    settings, title = run.settings, f"task {data.task.name}, training"
-    path = run.folder / f"model_{data.task.name}.pt"
+    settings, title = run.settings, f"task {data.name}, training"
+    path = task_file(run.folder, data.name, compressed=False)
 
     def make() -> None:
-        seed = derive(settings.seed, data.task.name, "temporary")
-        model = resnet18(data.task.num_classes, settings.widths, seed).to(run.device)
+        seed = derive(settings.seed, data.name, "temporary")
+        model = resnet18(data.num_classes, settings.widths, data.mean, data.std, seed).to(run.device)
         _train(
             run,
             data,
@@ -153,15 +159,16 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
 
     The file holds the smallest accepted network, or the unpruned one if none was accepted.
     """
-    settings, name = run.settings, data.task.name
-    path = run.folder / f"model_{name}_prune.pt"
+    settings, name = run.settings, data.name
+    path = task_file(run.folder, name, compressed=True)
 
     def distil(number: int, widths: tuple[int, ...]) -> tuple[ResNet18, float]:
         phase, title = f"distillation{number}", f"task {name}, compression {number} to {'-'.join(map(str, widths))}"
         finished = run.unfinished / f"{name}_round{number}.pt"
 
         def train() -> None:
-            model = resnet18(data.task.num_classes, widths, derive(settings.seed, name, phase)).to(run.device)
+            seed = derive(settings.seed, name, phase)
+            model = resnet18(data.num_classes, widths, data.mean, data.std, seed).to(run.device)
             objective = distilled(_objective(data, settings, plain=False), teacher, settings.temperature)
             _train(
                 run,
@@ -187,10 +194,10 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         checkpoint.write_classifier(
             path,
             teacher if best is None else best.model,
-            {"task": [data.task.first, data.task.last], "results": results, "rounds": rounds},
+            {"task": data.name, "results": results, "rounds": rounds},
         )
 
     tried: list[dict] = []
-    teacher, unpruned = checkpoint.load_classifier(run.folder / f"model_{name}.pt", run.device)
+    teacher, unpruned = checkpoint.load_classifier(task_file(run.folder, name, compressed=False), run.device)
     run.once(path, make, f"task {name}, compression")
     run.forget(f"{name}_")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from datasets.augment import Transform
+from datasets.batches import Batches
 from datasets.rehearsal import RehearsalMemory, herding_order, random_order
 from datasets.stream import Task, TaskStream
 from models import measure
@@ -15,12 +16,12 @@ from utils.mixup import mixup
 from utils.recipes import Settings
 from utils.run import Run
 from utils.setup import StageOne
-from utils.stage_one import schedule
+from utils.stage_one import schedule, task_file
 
 
 def transform(stream: TaskStream, settings: Settings) -> Transform:
-    """Crop, flip and rotation of stage two, normalised by the data set's own statistics."""
-    return Transform(stream.mean, stream.std, settings.padding, settings.finetune_rotation, stream.mirror)
+    """Crop, flip and rotation of stage two; no mirror images of digits."""
+    return Transform(settings.padding, settings.finetune_rotation, stream.mirror)
 
 
 def stage_file(folder: Path, index: int) -> Path:
@@ -42,16 +43,15 @@ def new_submodel(run: Run, stage_one: StageOne, task: Task) -> ResNet18:
 
     Raises: `UserError` that prints the command which makes it, if it is not there or has other classes.
     """
-    path = stage_one.folder / f"model_{task.name}{'_prune' if stage_one.prune else ''}.pt"
+    path = task_file(stage_one.folder, task.name, stage_one.prune)
     if not path.is_file():
         raise UserError(
             f"{path} is not there: stage two needs the sub-models of stage one, which this makes: {stage_one.command}"
         )
     model, content = checkpoint.load_classifier(path, run.device)
-    if content.get("task") != [task.first, task.last] or model.num_classes != task.num_classes:
+    if content.get("task") != task.name or model.num_classes != task.num_classes:
         raise UserError(
-            f"{path} was trained for classes {content.get('task')}, expected {[task.first, task.last]}: "
-            f"make it anew with {stage_one.command}"
+            f"{path} was trained for {content.get('task')}, expected {task.name}: make it anew with {stage_one.command}"
         )
     return model
 
@@ -69,16 +69,23 @@ def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream,
         transform(stream, settings),
         key=(settings.seed, task.name, "finetune"),
     )
+    return fit_joined(run, net, batches, f"stage two, task {task.index + 1} ({task.name})", f"finetune_{task.name}")
+
+
+def fit_joined(run: Run, net: EDENet, batches: Batches, title: str, name: str) -> training.Progress:
+    """Mixup over the joined batches and cross-entropy over all outputs, all sub-models or the heads alone."""
+    settings = run.settings
+    epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
     if settings.finetune == "heads":
         net.train_heads_only()
     progress = training.fit(
         net,
         batches,
-        mixup(task.last, settings.alpha),
-        schedule(settings, settings.finetune_epochs, settings.finetune_lr),
+        mixup(net.num_classes, settings.alpha),
+        schedule(settings, epochs, settings.finetune_lr),
         run.console,
-        f"stage two, task {task.index + 1} ({task.name})",
-        unfinished=run.unfinished / f"finetune_{task.name}.pt",
+        title,
+        unfinished=run.unfinished / f"{name}.pt",
     )
     net.requires_grad_(True)
     return progress
@@ -91,7 +98,7 @@ def remember(net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Tas
     for label in range(task.first, task.last):
         of_class = images.select(images.labels == label)
         if settings.exemplars == "herding":
-            features = training.outputs(net.features, of_class.images, transform(stream, settings))
+            features = training.outputs(net.features, of_class.images)
             orders.append(herding_order(features, count))
         else:
             orders.append(random_order(len(of_class), (settings.seed, "exemplars", label))[:count])
@@ -100,11 +107,10 @@ def remember(net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Tas
 
 def accuracy_row(net: EDENet, stream: TaskStream, task: Task) -> tuple[list[int], list[int]]:
     """For each task so far: test images taken for the right class among all seen, and test images in all."""
-    plain = Transform(stream.mean, stream.std)
     correct, total = [], []
     for seen in stream.tasks[: task.index + 1]:
         test = stream.test_images(seen)
-        correct.append(training.count_correct(net, test.images, test.labels, plain))
+        correct.append(training.count_correct(net, test.images, test.labels))
         total.append(len(test))
     return correct, total
 
@@ -131,8 +137,6 @@ def write_stage(
             "dataset": stream.name,
             "class_names": stream.class_names[: task.last],
             "class_order": stream.order[: task.last],
-            "mean": list(stream.mean),
-            "std": list(stream.std),
             "exemplars": memory.lists,
             "results": results,
             "configuration": run.configuration,

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from datasets import augment
-from datasets.augment import Transform
 from datasets.batches import Batches
-from utils import checkpoint, device
+from utils import checkpoint, device, metrics
 from utils.console import Console
 from utils.errors import UserError
 from utils.interrupt import Interruption
@@ -179,20 +178,20 @@ def _require_finite(losses: Tensor, title: str, epoch: int, rate: float) -> None
 
 
 @torch.inference_mode()
-def outputs(function: Callable[[Tensor], Tensor], images: Tensor, transform: Transform) -> Tensor:
-    """`function` of images uint8 [N, 3, H, W], normalised and not augmented: [N, …] on the images' device.
+def outputs(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """`function` of images uint8 [N, 3, H, W], not augmented: [N, …] on the images' device.
 
     Always in full precision and in batches of the same size, so that a figure can be computed again to the last digit.
     """
-    return torch.cat([function(augment.normalise(part, transform)) for part in images.split(EVALUATION_BATCH)])
+    return torch.cat([function(augment.scaled(part)) for part in images.split(EVALUATION_BATCH)])
 
 
-def count_correct(model: nn.Module, images: Tensor, labels: Tensor, transform: Transform) -> int:
+def count_correct(model: nn.Module, images: Tensor, labels: Tensor) -> int:
     """How many of the images are classified as their labels (in the model's label space) say."""
     model.eval()
-    return int((outputs(model, images, transform).argmax(dim=1) == labels).sum())
+    return metrics.count_correct(outputs(model, images), labels)
 
 
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor, transform: Transform) -> float:
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Percent correct: correct / total over all images."""
-    return 100.0 * count_correct(model, images, labels, transform) / len(labels)
+    return 100.0 * count_correct(model, images, labels) / len(labels)

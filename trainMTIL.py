@@ -1,0 +1,103 @@
+"""EDE-Net over whole data sets: MNIST → SVHN → CIFAR-10, told apart without a task label.
+
+python trainMTIL.py 'train_MTIL_classifier(data_type="MNIST")'
+python trainMTIL.py 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
+python trainMTIL.py 'demo()'
+"""
+
+import tempfile
+from functools import partial
+
+from datasets import catalog, synthetic
+from utils import command, recipes, sequence
+from utils.run import Run
+from utils.stage_one import train_temporary
+
+SEQUENCE = ["MNIST", "SVNH", "cifar10"]
+
+
+def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **options):
+    """Stage one: trains one data set's ResNet-18, supervised.
+
+    Args:
+        data_type: MNIST, FashionMNIST, SVHN (or SVNH), CIFAR-10, …, in any letter case.
+        num_class: how many classes the data set has; a check.
+        batch_size: images a batch.
+        **options: see `utils.recipes.Settings`, all by name.
+
+    Returns: the results of all data sets trained so far, as written to `MTIL/classifier_resnet18/results.json`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend.
+    """
+    settings = recipes.settings(recipes.MTIL, batch_size=batch_size, **options)
+    name = catalog.canonical_name(data_type)
+    folder = sequence.classifier_folder(settings)
+    with Run(folder, settings, 1, {"dataset": name, "num_class": num_class}, only=name) as run:
+        images = sequence.classifier_images(name, num_class, settings, run.device)
+        train_temporary(run, images)
+        results = sequence.classifier_results(folder)
+        return run.finish(results, sequence.classifier_table(results))
+
+
+def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options):
+    """Stage two: joins the data sets' networks one after the other, fine-tuned on a few exemplars of every class.
+
+    Args:
+        data_list: two data sets or more, in the order of learning; the shorter sequences' networks are kept.
+        num_per_class: exemplars of every class of every data set.
+        batch_size: exemplars a batch.
+        **options: see `utils.recipes.Settings`, all by name.
+
+    Returns: the results of all networks so far, as written to `MTIL/EDE_Net_resnet18/results.json`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend.
+    """
+    settings = recipes.settings(recipes.MTIL, finetune_batch_size=batch_size, **options)
+    names = sequence.known_names(data_list)
+    folder = sequence.network_folder(settings)
+    for count in range(2, len(names) + 1):
+        joined = names[:count]
+        stem = sequence.network_stem(joined, num_per_class)
+        arguments = {"data_list": joined, "num_per_class": num_per_class}
+        with Run(folder, settings, 2, arguments, only=stem) as run:
+            run.once(folder / f"model_{stem}.pt", partial(sequence.join, run, joined, num_per_class), stem)
+            results = sequence.network_results(folder, sequence.classifier_folder(settings))
+            run.finish(results, sequence.network_table(results))
+    return results
+
+
+def demo(checkpoint_root=None, **options):
+    """The whole sequence on small stand-in images, within three minutes on two CPU cores.
+
+    Args:
+        checkpoint_root: where to write; a new temporary folder if left out.
+        **options: see `utils.recipes.Settings`, all by name.
+    """
+    root = tempfile.mkdtemp(prefix="ede-net-demo-")
+    options = {
+        "recipe": "demo",
+        "data_root": f"{root}/data",
+        "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
+        **options,
+    }
+    synthetic.write(options["data_root"], sets=("mnist", "svhn", "cifar10"))
+    for name in SEQUENCE:
+        train_MTIL_classifier(data_type=name, batch_size=32, **options)
+    for num_per_class in (1, 5, 20):
+        results = train_EDE_Net(SEQUENCE, num_per_class=num_per_class, batch_size=32, **options)
+    return results
+
+
+if __name__ == "__main__":
+    with command.line(train_MTIL_classifier, train_EDE_Net, demo, options=recipes.NAMES):
+        train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
+        # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
+        # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)
+        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=1)
+        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=5)
+        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=20)
+        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=50)
+        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=1)
+        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)
+        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=20)
+        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=50)
