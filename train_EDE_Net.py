@@ -9,6 +9,7 @@ import tempfile
 import train_classifier
 from datasets import synthetic
 from datasets.rehearsal import require_room
+from datasets.stream import TaskStream
 from utils import command, recipes, report, setup, stage_two
 from utils.run import Run
 
@@ -28,13 +29,15 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
     settings = recipes.settings(**options)
-    split = setup.split(split_list, split_type, settings)
+    train, test = setup.read(settings)
+    split = setup.split(split_list, split_type, len(train.class_names), settings)
     require_room(rehearsal_size, split.bounds[-2])
     folder = setup.ede_net_folder(settings, split, rehearsal_size)
     arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     with Run(folder, settings, 2, arguments) as run:
+        run.adopt("EDE_Net_*", lambda index, name: [f"stage_{index + 1}.pt"])
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
-        stream = setup.cifar100(split, settings, run.device)
+        stream = TaskStream(train, test, split.order, split.bounds, run.device)
         for task in stream.tasks:
             run.once(
                 stage_two.stage_file(folder, task.index),

@@ -3,6 +3,7 @@
 python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatch=True)'
 """
 
+from datasets.stream import TaskStream
 from utils import command, recipes, report, setup
 from utils.run import Run
 from utils.stage_one import compress_by_distillation, task_images, train_temporary
@@ -24,11 +25,13 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
     settings = recipes.settings(**options)
-    split = setup.split(split_list, split_type, settings)
+    train, test = setup.read(settings)
+    split = setup.split(split_list, split_type, len(train.class_names), settings)
     folder = setup.classifier_folder(settings, split, mixmatch)
     arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch)
     with Run(folder, settings, 1, arguments, free=["prune"]) as run:
-        stream = setup.cifar100(split, settings, run.device)
+        run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
+        stream = TaskStream(train, test, split.order, split.bounds, run.device)
         unlabelled = setup.unlabelled_images(settings, run.device) if mixmatch else None
         for task in stream.tasks:
             images = task_images(stream, task, unlabelled, settings)

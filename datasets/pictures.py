@@ -1,14 +1,14 @@
 """Pictures for the stand-in data sets: shapes with textures, and digits, drawn anew for every image.
 
 The class decides shape, texture and hue (or the digit); chance decides place, size, turn, shades, background, clutter
-and noise. Everything is drawn for all images of a class at once, as float32 on a grid of pixel centres in [-1, 1].
+and noise. Everything is drawn for all images of a class at once, on a grid of pixel centres in [-1, 1].
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-Field = np.ndarray  # float32 [n, size, size], one value a pixel
+Field = np.ndarray  # float [n, 32, 32], one value a pixel
 SIDE = 32
 
 # Shapes: (u, v) in the figure's own coordinates → how far inside the outline, about; negative outside. Each fits into
@@ -48,7 +48,7 @@ _HAS_STROKE = np.array([[stroke in digit for stroke in _STROKES] for digit in _D
 
 
 def objects(shape: str, texture: str, hue: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` colour pictures of one kind of figure, uint8 [count, 3, 32, 32]. `hue` runs once round in [0, 1]."""
+    """`count` colour pictures of one kind of figure, uint8 [count, 3, 32, 32]. Hues repeat with period 1."""
     mask, weight = _figure(shape, texture, count, rng)
     first = _colours(hue + rng.normal(0, 0.05, count), (0.4, 0.9), (0.5, 1.0), rng)
     second = _colours(hue + 0.4 + rng.normal(0, 0.05, count), (0.3, 0.8), (0.3, 0.9), rng)
@@ -87,7 +87,12 @@ def grey_digits(digit: int, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _figure(
-    shape: str, texture: str, count: int, rng: np.random.Generator, size=(0.45, 0.8), reach: float = 0.35
+    shape: str,
+    texture: str,
+    count: int,
+    rng: np.random.Generator,
+    size: tuple[float, float] = (0.45, 0.8),
+    reach: float = 0.35,
 ) -> tuple[Field, Field]:
     """Opacity and weight of the second colour, both 0 to 1, of a figure somewhere within `reach` of the middle."""
     u, v, scale = _place(count, rng, size, reach, turn=0.3)
@@ -126,7 +131,7 @@ def _place(
 
 
 def _background(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Two dull colours running into each other in any direction, float32 [count, 3, 32, 32]."""
+    """Two dull colours running into each other in any direction, float [count, 3, 32, 32]."""
     u, _, _ = _place(count, rng, size=(1, 2), reach=0.5, turn=np.pi)
     first, second = (_colours(rng.random(count), (0, 0.5), (0.1, 0.9), rng) for _ in range(2))
     return _blend(first, second, np.clip(0.5 + 0.5 * u, 0, 1))
@@ -135,7 +140,7 @@ def _background(count: int, rng: np.random.Generator) -> np.ndarray:
 def _colours(
     hue: np.ndarray, saturation: tuple[float, float], value: tuple[float, float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Colours of the given hues [n] and random saturation and value within limits, as RGB float32 [n, 3, 1, 1]."""
+    """Colours of the given hues [n] and random saturation and value within limits, as RGB [n, 3, 1, 1]."""
     saturation, value = (rng.uniform(*limits, (len(hue), 1)) for limits in (saturation, value))
     ramp = (np.array([5, 3, 1]) + 6 * hue[:, None]) % 6
     rgb = value - value * saturation * np.clip(np.minimum(ramp, 4 - ramp), 0, 1)

@@ -7,6 +7,7 @@ images.
 
 import argparse
 import io
+import math
 import sys
 from collections.abc import Callable, Iterable
 from os import PathLike
@@ -116,13 +117,13 @@ def _cifar_files(name: str, parts: dict[str, Labelled], classes: int) -> dict[st
                 "data": images[rows].reshape(-1, 3072),
                 "filenames": [f"{part}_{row}.png" for row in rows],
             })
+    class_names = [f"{texture} {shape}" for shape, texture in map(_kind, range(classes))]
     if name == "cifar100":
-        fine = [" ".join((_kind(k)[1], _kind(k)[0])) for k in range(classes)]
-        names = {"fine_label_names": fine, "coarse_label_names": [f"group {g}" for g in range(-(-classes // 5))]}
+        coarse_names = [f"group {group}" for group in range(math.ceil(classes / 5))]
+        content = {"fine_label_names": class_names, "coarse_label_names": coarse_names}
     else:
-        cases = len(parts["test"][1])
-        names = {"num_cases_per_batch": cases, "label_names": [" ".join(_kind(k)[::-1]) for k in range(classes)]}
-    return contents | {meta: pickles.dumps(names)}
+        content = {"num_cases_per_batch": len(parts["test"][1]), "label_names": class_names, "num_vis": 3072}
+    return contents | {meta: pickles.dumps(content)}
 
 
 def _mnist_files(name: str, parts: dict[str, Labelled], _classes: int) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ def with_scales(widths=WIDTHS, seed=0):
     generator = torch.Generator().manual_seed(seed)
     for number, stage in enumerate(norms_of(model)):
         for norm in stage:
-            norm.weight.data = torch.randn(norm.num_features, generator=generator) * (1 + number)
+            norm.weight.data = torch.randn(norm.num_features, generator=generator) * 1.7**number
     return model
 
 

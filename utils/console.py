@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from utils.errors import UserError
+
 
 class Console:
     """Prints lines and keeps them in `log.txt`; shows epochs as a bar, or as plain lines where there is no terminal."""
@@ -27,8 +29,14 @@ class Console:
     def note(self, line: str) -> None:
         """One line for the log only."""
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            try:
+                with self.log.open("a", encoding="utf-8") as file:
+                    file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            except OSError as error:
+                raise UserError(
+                    f"{self.log} could not be written ({error.strerror or error}): make room or mend the folder, "
+                    f"then run the same command again"
+                ) from error
 
     @contextmanager
     def run(self, title: str, trainings: int) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM ask a run to stop after the step at hand; a second one stops it at once."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,6 +29,9 @@ class Interruption:
             cls.requested = number
             signal.signal(number, previous[number])
 
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may set handlers; whoever started the thread has its own
+            return
         previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in previous:
             signal.signal(number, note)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -68,6 +69,8 @@ class Run:
                 self._clear()
             self._agree()
             self.unfinished.mkdir(exist_ok=True)
+            for left in [*self.folder.glob(".*.part"), *self.unfinished.glob(".*.part")]:
+                left.unlink()  # of a process that was killed while it wrote
         except BaseException:
             self._lock.close()
             raise
@@ -93,20 +96,49 @@ class Run:
 
     def _agree(self) -> None:
         path = configuration_file(self.folder, self.only)
-        mine = json.loads(json.dumps(self.configuration))
         if path.exists():
             theirs = checkpoint.read_json(path)
             differing = [
-                f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})"
-                for name in dict.fromkeys([*theirs, *mine])
-                if name not in self.free and theirs.get(name) != mine.get(name)
+                f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})" for name in self._differing(theirs)
             ]
             if differing:
                 raise UserError(
                     f"{self.folder} was begun with another configuration: {', '.join(differing)}; give the same "
                     f"options or another checkpoint_root, or begin anew with restart=True"
                 )
-        checkpoint.write_json(path, mine)
+        checkpoint.write_json(path, self.configuration)
+
+    def _differing(self, theirs: dict) -> list[str]:
+        """The names in which another configuration, read from a file, differs from this run's."""
+        mine = json.loads(json.dumps(self.configuration))
+        names = dict.fromkeys([*theirs, *mine])
+        return [name for name in names if name not in self.free and theirs.get(name) != mine.get(name)]
+
+    def adopt(self, pattern: str, files: Callable[[int, str], Sequence[str]]) -> None:
+        """Goes on from another run's finished tasks, if it began alike: same options, same first tasks.
+
+        Args:
+            pattern: of the folders beside this one that may hold such a run.
+            files: (task number from 0, task name as in "0to10") -> names of the files that a finished task leaves.
+        """
+        if self.settings.restart:
+            return
+        bounds = self.configuration["split_list"]
+        for folder in sorted(self.folder.parent.glob(pattern)):
+            path = configuration_file(folder)
+            if folder == self.folder or not path.exists():
+                continue
+            theirs = checkpoint.read_json(path)
+            if set(self._differing(theirs)) - {"split_list", "split_type"}:
+                continue
+            borders = zip(pairwise(bounds), pairwise(theirs["split_list"]), strict=False)
+            for index, (mine, other) in enumerate(borders):
+                if mine != other:
+                    break
+                for name in files(index, f"{mine[0]}to{mine[1]}"):
+                    if (folder / name).exists() and not (self.folder / name).exists():
+                        checkpoint.write_bytes(self.folder / name, (folder / name).read_bytes())
+                        self.console.say(f"{name}: taken over from {folder}, which began alike")
 
     def once(self, path: Path, make: Callable[[], None], title: str) -> None:
         """Calls `make`, which writes `path`, unless the file is there."""

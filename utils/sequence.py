@@ -221,8 +221,8 @@ def classifier_results(folder: Path) -> dict:
 def network_results(folder: Path, classifiers: Path) -> dict:
     """The results of every joined network so far, read from the checkpoints.
 
-    For each: `alone` the accuracy (%) of stage one's networks among their own classes, `joined` that within the
-    joined network among all outputs, `mean` over the data sets, `elsewhere` the share (%) of test images taken for another
+    For each: `alone` the accuracy (%) of stage one's networks among their own classes, `joined` that in the joined
+    network among all outputs, `mean` over the data sets, `elsewhere` the share (%) of test images taken for another
     data set's class.
     """
     alone = {name: results["test_accuracy"] for name, results in classifier_results(classifiers)["datasets"].items()}

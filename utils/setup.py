@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from datasets import catalog, tasks
-from datasets.stream import TaskStream
+from datasets.image_set import ImageSet
 from utils import checkpoint, recipes
 from utils.errors import UserError
 from utils.recipes import Settings
 from utils.run import configuration_file
 
 DATASET = "cifar100"
-CLASSES = 100
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,21 @@ class Split:
     order: list[int]
 
 
-def split(split_list: list[int] | None, split_type: str | None, settings: Settings) -> Split:
-    """The split that a call names. Raises `UserError` if its parts do not agree."""
+def read(settings: Settings) -> tuple[ImageSet, ImageSet]:
+    """The data set's training and test part."""
+    train, test = (catalog.load(DATASET, settings.data_root, part) for part in ("train", "test"))
+    return train, test
+
+
+def split(split_list: list[int] | None, split_type: str | None, classes: int, settings: Settings) -> Split:
+    """The split that a call names, of a data set with so many classes; "s0-t10" where it names none.
+
+    Raises: `UserError` if list, type and data do not agree.
+    """
     if split_list is None and split_type is None:
         split_type = "s0-t10"
-    bounds = tasks.resolve_split(split_list, split_type, CLASSES)
-    return Split(bounds, split_type or tasks.split_type_of(bounds), tasks.class_order(settings.class_order, CLASSES))
+    bounds = tasks.resolve_split(split_list, split_type, classes)
+    return Split(bounds, split_type or tasks.split_type_of(bounds), tasks.class_order(settings.class_order, classes))
 
 
 def classifier_folder(settings: Settings, split: Split, mixmatch: bool) -> Path:
@@ -55,12 +63,6 @@ def arguments(split: Split, **others: object) -> dict:
         if not isinstance(others[name], bool):
             raise UserError(f"{name}={others[name]!r} is not accepted: expected True or False")
     return {"dataset": DATASET, "split_type": split.type, "split_list": split.bounds, **others}
-
-
-def cifar100(split: Split, settings: Settings, device: torch.device) -> TaskStream:
-    """CIFAR-100 cut into the split's tasks."""
-    train, test = (catalog.load(DATASET, settings.data_root, part) for part in ("train", "test"))
-    return TaskStream(train, test, split.order, split.bounds, device)
 
 
 def unlabelled_images(settings: Settings, device: torch.device) -> Tensor:
