@@ -90,7 +90,7 @@ def mixmatch(num_classes: int, alpha: float, sharpening: float, lambda_u: float)
         guessed = guess_labels(model, u.views, sharpening)
         inputs = torch.cat([x.views[0], *u.views])
         targets = torch.cat([F.one_hot(x.labels, num_classes).to(guessed.dtype), *[guessed] * len(u.views)])
-        inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha))
+        inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha, len(inputs)))
         logits = forward_interleaved(model, inputs, size=len(x.labels))
         return Outcome(mixmatch_loss(logits, targets, len(x.labels), lambda_u), inputs, logits)
 

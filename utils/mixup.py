@@ -29,9 +29,10 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
 
-def mix(inputs: Tensor, targets: Tensor, order: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """share·row + (1−share)·row of `order`, for inputs [N, …] and targets [N, C] alike."""
-    return torch.lerp(inputs[order], inputs, share), torch.lerp(targets[order], targets, share)
+def mix(inputs: Tensor, targets: Tensor, order: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """share·row + (1−share)·row of `order`, for inputs [N, C, H, W] and targets [N, C] alike; share and order [N]."""
+    mixed = torch.lerp(inputs[order], inputs, share.view(-1, 1, 1, 1))
+    return mixed, torch.lerp(targets[order], targets, share.view(-1, 1))
 
 
 def supervised(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
@@ -48,7 +49,7 @@ def mixup(num_classes: int, alpha: float) -> Objective:
         inputs = torch.cat([rows.views[0] for rows in batch])
         labels = torch.cat([rows.labels for rows in batch])
         targets = F.one_hot(labels, num_classes).to(inputs.dtype)
-        inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha))
+        inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha, len(inputs)))
         logits = model(inputs)
         return Outcome(soft_cross_entropy(logits, targets), inputs, logits)
 

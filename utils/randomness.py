@@ -29,10 +29,13 @@ class StepRandom:
         self.torch = generator(device, *key, "torch")
         self.numpy = np.random.default_rng(derive(*key, "numpy"))
 
-    def mixing(self, alpha: float) -> float:
-        """λ = max(λ', 1−λ') with λ' ~ Beta(α, α): a mixed row stays nearer to its first part (MixMatch, eq. 8–9)."""
-        share = float(self.numpy.beta(alpha, alpha))
-        return max(share, 1 - share)
+    def mixing(self, alpha: float, count: int) -> torch.Tensor:
+        """λ = max(λ', 1−λ') with λ' ~ Beta(α, α) for each row: it stays nearer to its first part (MixMatch, eq. 8–9).
+
+        Returns: float32 [count] on the device, in 0.5..1.
+        """
+        share = self.numpy.beta(alpha, alpha, count).astype(np.float32)
+        return torch.from_numpy(np.maximum(share, 1 - share)).to(self.torch.device, non_blocking=True)
 
     def permutation(self, count: int) -> torch.Tensor:
         """A random order of `count` rows, int64, on the device."""

@@ -99,7 +99,8 @@ class Run:
         if path.exists():
             theirs = checkpoint.read_json(path)
             differing = [
-                f"{name} (there {theirs.get(name)!r}, now {mine.get(name)!r})" for name in self._differing(theirs)
+                f"{name} (there {theirs.get(name)!r}, now {self.configuration.get(name)!r})"
+                for name in self._differing(theirs)
             ]
             if differing:
                 raise UserError(
