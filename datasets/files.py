@@ -45,7 +45,7 @@ def read(archive: Archive, root: Path, part: str) -> list[tuple[Path, bytes]]:
     """Path and content of every file of a part ("train" or "test"), in the archive's order.
 
     If not a single file of the data set is there, it is downloaded first. Existing files are never written to.
-    A checksum other than the official one is logged, once a process and file: subsets in the same format are
+    A checksum other than the official one is logged, in one line and once a process: subsets in the same format are
     legitimate. Nothing is logged for the files that the stand-in generator wrote.
 
     Raises:
@@ -60,15 +60,17 @@ def read(archive: Archive, root: Path, part: str) -> list[tuple[Path, bytes]]:
             "add what is missing, or move the others away to have the whole set downloaded"
         )
     listed = stand_ins(root)
-    contents = []
+    contents, others = [], []
     for name, official in archive.parts[part].items():
         path = find(root, name)
         data = read_bytes(path)
         digest = md5(data)
         # No checksum is published for the files that are kept unpacked.
         if path == root / name and digest != official and (digest, name) not in listed:
-            _warn_of_checksum(path, digest, official)
+            others.append(name)
         contents.append((path, data))
+    if others:
+        _warn_of_checksums(root, tuple(others))
     return contents
 
 
@@ -94,9 +96,9 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read ({error.strerror}): make it readable, or put it there anew") from error
 
 
-@cache  # once a process and file
-def _warn_of_checksum(path: Path, digest: str, official: str) -> None:
-    log.warning("%s: MD5 %s is not the official %s; taken for a subset in the same format", path, digest, official)
+@cache  # once a process and part of a data set
+def _warn_of_checksums(root: Path, names: tuple[str, ...]) -> None:
+    log.warning("%s: MD5 other than the official one, taken for a subset: %s", root, ", ".join(names))
 
 
 def _download(archive: Archive, root: Path) -> None:
