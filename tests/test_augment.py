@@ -9,7 +9,6 @@ from datasets import augment
 from datasets.augment import Draw, Transform
 
 
-
 def pictures(count, size=32, seed=0):
     return torch.randint(0, 256, (count, 3, size, size), generator=torch.Generator().manual_seed(seed)).byte()
 

@@ -68,7 +68,10 @@ def test_labels_belong_to_their_images():
 
 
 def whole(batch):
-    return [*(view for rows in batch for view in rows.views), *(rows.labels for rows in batch if rows.labels is not None)]
+    return [
+        *(view for rows in batch for view in rows.views),
+        *(rows.labels for rows in batch if rows.labels is not None),
+    ]
 
 
 def equal(one, other):

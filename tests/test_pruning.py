@@ -16,7 +16,7 @@ WIDTHS = (8, 12, 16, 20)
 
 
 def norms_of(model):
-    """The batch-norms, stage by stage, as METHOD.md lists them: the stem's with the first, a shortcut's with its own."""
+    """The batch-norms, stage by stage: the stem's with the first, a shortcut's with its own."""
     stages = []
     for number, (one, two) in enumerate(model.stages):
         extra = model.stem_bn if number == 0 else one.shortcut[1]
@@ -39,7 +39,8 @@ def slow_counts(model, percent):
     everything = sorted(abs(scale) for stage in norms_of(model) for norm in stage for scale in norm.weight.tolist())
     threshold = everything[int(percent * len(everything))]
     return [
-        sorted(sum(abs(scale) >= threshold for scale in norm.weight.tolist()) for norm in stage) for stage in norms_of(model)
+        sorted(sum(abs(scale) >= threshold for scale in norm.weight.tolist()) for norm in stage)
+        for stage in norms_of(model)
     ]
 
 

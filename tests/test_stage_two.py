@@ -5,6 +5,7 @@ import shlex
 import shutil
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -200,11 +201,6 @@ def test_a_class_without_images_is_named():
         TaskStream(lacking, image_set(4), ORDER, SPLIT)
 
 
-def test_a_class_order_that_goes_past_the_datas_classes_is_refused():
-    with pytest.raises(UserError):
-        TaskStream(image_set(12), image_set(4), [0, 1, 2, 3, 4, 50], SPLIT)
-
-
 def test_a_tenth_of_every_class_is_held_out_and_never_trained_on(stream):
     stream.begin(stream.tasks[0])
     images = stream.training_images(stream.tasks[0])
@@ -239,7 +235,7 @@ def test_lists_are_chosen_once_without_replacement_and_only_shrink_from_their_en
         for label, chosen in enumerate(lists):
             assert len(set(chosen)) == len(chosen)
             assert set(chosen) <= set(rows_of(stream, label)), "inside its class, hence inside its task"
-    for earlier, later in zip(after, after[1:], strict=False):
+    for earlier, later in pairwise(after):
         for before, now in zip(earlier, later, strict=False):
             assert before[: len(now)] == now
 
@@ -361,10 +357,15 @@ def test_fine_tuning_sees_the_exemplars_and_the_current_images_and_nothing_else(
     seen, forward = [], EDENet.forward
     monkeypatch.setattr(EDENet, "forward", lambda self, x: seen.append(x) or forward(self, x))
     shares = []
-    monkeypatch.setattr("utils.randomness.StepRandom.mixing", lambda self, alpha: shares.append(1.0) or 1.0)
+
+    def unmixed(self, alpha, count):
+        shares.append(count)
+        return torch.ones(count)
+
+    monkeypatch.setattr("utils.randomness.StepRandom.mixing", unmixed)
     with run:
         stage_two.finetune(run, net, memory, stream, stream.tasks[1])
-    assert shares, "mixup, here with λ = 1"
+    assert set(shares) == {8}, "mixup over the whole batch, here with λ = 1"
     rows = {int(row) for x in seen for row in (x[:, 0, 0, 0] * 255).round()}
     current = set(rows_of(stream, 2)) | set(rows_of(stream, 3))
     exemplars = {row for chosen in memory.lists for row in chosen}
@@ -458,7 +459,7 @@ def test_the_memory_of_a_real_run_shrinks_from_its_ends(finished):
     lists = [checkpoint.read(finished.ede_net / f"stage_{t}.pt", "ede_net")["exemplars"] for t in (1, 2, 3)]
     assert [[len(chosen) for chosen in stage] for stage in lists] == [[10] * 3, [5] * 6, [3] * 9]
     train = catalog.load("cifar100", finished.options["data_root"], "train")
-    for earlier, later in zip(lists, lists[1:], strict=False):
+    for earlier, later in pairwise(lists):
         assert all(before[: len(now)] == now for before, now in zip(earlier, later, strict=False))
     for stage in lists:
         for label, chosen in enumerate(stage):
@@ -539,7 +540,7 @@ def test_without_one_of_stage_ones_files_the_printed_command_makes_it(finished, 
     assert same_state(made.state_dict(), kept.state_dict())
 
 
-@pytest.mark.parametrize("other", [{"seed": 5}, {"class_order": [*range(8, -1, -1), *range(9, 100)]}])
+@pytest.mark.parametrize("other", [{"seed": 5}, {"class_order": [*range(8, -1, -1)]}])
 def test_stage_ones_files_of_another_protocol_are_refused(finished, tmp_path, other):
     roots = {"checkpoint_root": str(tmp_path), "classifier_root": str(finished.root)}
     with pytest.raises(UserError, match=next(iter(other))):

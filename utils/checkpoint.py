@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import struct
 from pathlib import Path
 
 import torch
@@ -18,6 +19,11 @@ from models.resnet import ResNet18
 from utils.errors import UserError
 
 FORMAT = "ede-net-1"
+# What PyTorch raises on damaged files, from a missing opcode to a tensor that is none. OSError and RuntimeError too.
+_DAMAGE = (
+    RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError,
+    AssertionError, OverflowError, MemoryError, ImportError, struct.error,
+)  # fmt: skip
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -43,6 +49,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         ) from error
 
 
+def read_bytes(path: Path) -> bytes:
+    """The whole file. Raises `UserError` that names it if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}): make it readable") from error
+
+
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
@@ -54,9 +68,12 @@ def write_json(path: Path, content: dict) -> None:
 def read_json(path: Path) -> dict:
     """Reads a JSON file. Raises `UserError` that names it if it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): restart=True begins the run anew") from error
+        content = json.loads(read_bytes(path))
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}, no object")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): restart=True begins the run anew") from error
+    return content
 
 
 def write(path: Path, kind: str, content: dict) -> None:
@@ -76,7 +93,7 @@ def read(path: Path, kind: str, device: torch.device | str = "cpu") -> dict:
         raise UserError(f"{path} is not there: expected a checkpoint ({kind})")
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except _DAMAGE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"{path} cannot be read as a checkpoint ({reason[:120]}): it is damaged or of another program; "
@@ -113,7 +130,7 @@ def load_classifier(path: Path, device: torch.device | str = "cpu") -> tuple[Res
         model = ResNet18(content["num_classes"], content["widths"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not describe a ResNet-18 ({error!r})") from error
-    load_weights(model, content["model"], path)
+    load_weights(model, content.get("model"), path)
     return model.to(device, memory_format=torch.channels_last).eval(), content
 
 
@@ -139,6 +156,6 @@ def load_ede_net(path: Path | str, device: torch.device | str = "cpu") -> EDENet
         net = EDENet.from_widths(content["widths"], content["classes_per_task"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} does not describe an EDE-Net ({error!r})") from error
-    load_weights(net, content.pop("model"), path)
+    load_weights(net, content.pop("model", None), path)
     net.meta = content
     return net.to(device, memory_format=torch.channels_last).eval()

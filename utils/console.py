@@ -1,42 +1,61 @@
 """What a run says while it runs: lines, its log file, and bars where the output is a terminal."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
 
-from utils.errors import UserError
+from utils import checkpoint
 
 
 class Console:
-    """Prints lines and keeps them in `log.txt`; shows epochs as a bar, or as plain lines where there is no terminal."""
+    """Prints lines and keeps them in `log.txt`; shows epochs as a bar, or as plain lines where there is no terminal.
+
+    Should the terminal or pipe that is printed to go away, the log alone goes on.
+    """
 
     def __init__(self, log: Path | None = None, quiet: bool = False):
         self.log = log
         self.quiet = quiet
         self.terminal = sys.stderr.isatty()
         self.overall: tqdm | None = None
+        self._logged: bytes | None = None  # the log's content, once it has been read
 
     def say(self, line: str) -> None:
         """One line, on the screen and in the log."""
         self.note(line)
-        if not self.quiet:
-            tqdm.write(line)
+        self.show(line)
+
+    def show(self, line: str) -> None:
+        """One line on the screen only."""
+        if self.quiet:
+            return
+        try:
+            try:
+                tqdm.write(line)
+            except UnicodeEncodeError:  # a terminal that knows no "–"
+                tqdm.write(line.encode("ascii", "replace").decode())
+            sys.stdout.flush()
+        except OSError:
+            self.quiet = True
+            with suppress(OSError):  # what is still buffered would fail again when the process ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def note(self, line: str) -> None:
-        """One line for the log only."""
-        if self.log is not None:
-            try:
-                with self.log.open("a", encoding="utf-8") as file:
-                    file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-            except OSError as error:
-                raise UserError(
-                    f"{self.log} could not be written ({error.strerror or error}): make room or mend the folder, "
-                    f"then run the same command again"
-                ) from error
+        """One line for the log only, which like every file is whole or absent: it is small beside a checkpoint.
+
+        Raises: `UserError` if it cannot be written.
+        """
+        if self.log is None:
+            return
+        if self._logged is None:
+            self._logged = checkpoint.read_bytes(self.log) if self.log.exists() else b""
+        self._logged += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode(errors="replace")
+        checkpoint.write_bytes(self.log, self._logged)
 
     @contextmanager
     def run(self, title: str, trainings: int) -> Iterator[None]:
@@ -89,7 +108,7 @@ class EpochBar:
         every = max(1, self.total // self.LINES)
         if not self.console.terminal and not self.console.quiet and entry["epoch"] % every == 0:
             pace = (time.monotonic() - self.begun) / max(1, entry["epoch"] - self.first)
-            print(f"{line}, {pace * (self.total - entry['epoch']):.0f} s left", flush=True)
+            self.console.show(f"{line}, {pace * (self.total - entry['epoch']):.0f} s left")
 
     def close(self) -> None:
         self.bar.close()

@@ -3,6 +3,7 @@
 import fcntl
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ import torch
 
 from utils import checkpoint, device
 from utils.console import Console
-from utils.errors import UserError
+from utils.errors import Interrupted, UserError
 from utils.interrupt import Interruption
 from utils.recipes import Settings
 
@@ -25,7 +26,8 @@ class Run:
     """A folder that one process works in.
 
     Entering makes the folder, takes its lock, and compares the configuration with the one that the folder was begun
-    with. `unfinished/` holds what is needed to go on and is removed at the end.
+    with. `unfinished/` holds what is needed to go on and is removed at the end. The lock is the system's and ends with
+    the process, however that ends. Inside the `with` statement SIGINT and SIGTERM ask the run to stop.
 
     Args:
         folder: where everything is written.
@@ -35,7 +37,8 @@ class Run:
         only: where several runs share the folder, the ending that tells this one's files from the others'.
         free: names in the configuration that may change between calls.
 
-    Raises: `UserError` if another process works there, if the configuration differs, or if it cannot be written to.
+    Raises: `UserError` if another process works there, if the configuration differs, or if it cannot be written to; on
+        leaving, for files and folders that fail and for a memory that is full; `Interrupted` if asked to stop.
     """
 
     def __init__(
@@ -54,23 +57,24 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / ".lock").open("w")
         except OSError as error:
-            raise UserError(
-                f"{self.folder} cannot be used ({error.strerror}): give a checkpoint_root that can be written to"
-            ) from error
+            raise self._unusable(error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise UserError(
-                f"{self.folder} is in use by another process: wait for it, or give another checkpoint_root"
-            ) from error
-        try:
             if self.settings.restart:
-                self._clear()
+                for path in self._written():
+                    path.unlink(missing_ok=True)
             self._agree()
             self.unfinished.mkdir(exist_ok=True)
             for left in [*self.folder.glob(".*.part"), *self.unfinished.glob(".*.part")]:
                 left.unlink()  # of a process that was killed while it wrote
+        except BlockingIOError as error:
+            self._lock.close()
+            raise UserError(
+                f"{self.folder} is in use by another process: wait for it, or give another checkpoint_root"
+            ) from error
+        except OSError as error:
+            self._lock.close()
+            raise self._unusable(error) from error
         except BaseException:
             self._lock.close()
             raise
@@ -82,17 +86,50 @@ class Run:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._watch.__exit__(kind, error, trace)
-        if error is not None:
-            self.console.note(f"stopped: {error}")
+        told = self._told(error)
+        self._watch.__exit__(None, None, None)
+        if told is not None:
+            with suppress(UserError):  # the reason is to be told, not that the log too cannot be written
+                self.console.note(f"stopped: {told}")
         self._lock.close()
+        if told is not error:
+            raise told from error
 
-    def _clear(self) -> None:
-        """Removes what earlier runs wrote here, and nothing else."""
-        for path in [*self.folder.iterdir(), *self.unfinished.glob("*")]:
-            written = path.suffix in {".pt", ".json", ".md", ".txt", ".png"} or path.name.endswith(".part")
-            if written and (not self.only or path.stem.endswith(f"_{self.only}")):
-                path.unlink()
+    def _told(self, error: BaseException | None) -> BaseException | None:
+        """What ends the run, in words that say what its user can do where there is something."""
+        if error is None and Interruption.requested:
+            return Interruption.stop(f"stopped when the run in {self.folder} was finished")
+        if isinstance(error, Interrupted) and self.settings.restart:
+            return Interrupted(f"{error} if restart=True is left out", error.exit_code)
+        if isinstance(error, OSError):
+            return UserError(
+                f"{error.filename or self.folder}: {error.strerror or error}; what was written before is unchanged: "
+                f"mend the folder, then run the same command again"
+            )
+        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
+            return UserError("the memory is full: give smaller batches or widths, or another device")
+        return error
+
+    def _unusable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self.folder} cannot be used ({error.strerror or error}): give a checkpoint_root that can be written to"
+        )
+
+    def _written(self) -> list[Path]:
+        """What earlier runs of this configuration left in the folder, its configuration last."""
+        if self.only:
+            stems = [f"model_{self.only}"]
+            results = []
+        else:
+            stems = ["model_*", "stage_*"]
+            results = [self.folder / name for name in ("results.json", "results.md", "log.txt")]
+        models = [path for stem in stems for path in self.folder.glob(f"{stem}.pt")]
+        return [*results, *models, *self._unfinished(), configuration_file(self.folder, self.only)]
+
+    def _unfinished(self) -> list[Path]:
+        """The files in `unfinished/` that belong to this run."""
+        patterns = [f"{self.only}_*.pt", f"finetune_{self.only}.pt"] if self.only else ["*.pt"]
+        return [path for pattern in patterns for path in self.unfinished.glob(pattern)]
 
     def _agree(self) -> None:
         path = configuration_file(self.folder, self.only)
@@ -126,20 +163,26 @@ class Run:
             return
         bounds = self.configuration["split_list"]
         for folder in sorted(self.folder.parent.glob(pattern)):
-            path = configuration_file(folder)
-            if folder == self.folder or not path.exists():
-                continue
-            theirs = checkpoint.read_json(path)
-            if set(self._differing(theirs)) - {"split_list", "split_type"}:
-                continue
-            borders = zip(pairwise(bounds), pairwise(theirs["split_list"]), strict=False)
+            borders = zip(pairwise(bounds), pairwise(self._bounds_alike(folder)), strict=False)
             for index, (mine, other) in enumerate(borders):
                 if mine != other:
                     break
                 for name in files(index, f"{mine[0]}to{mine[1]}"):
                     if (folder / name).exists() and not (self.folder / name).exists():
-                        checkpoint.write_bytes(self.folder / name, (folder / name).read_bytes())
+                        checkpoint.write_bytes(self.folder / name, checkpoint.read_bytes(folder / name))
                         self.console.say(f"{name}: taken over from {folder}, which began alike")
+
+    def _bounds_alike(self, folder: Path) -> list[int]:
+        """The split list of another folder's run with this run's options; [] where there is no such run."""
+        path = configuration_file(folder)
+        if folder == self.folder or not path.exists():
+            return []
+        try:
+            theirs = checkpoint.read_json(path)
+        except UserError:
+            return []
+        alike = set(self._differing(theirs)) <= {"split_list", "split_type"}
+        return theirs["split_list"] if alike and isinstance(theirs.get("split_list"), list) else []
 
     def once(self, path: Path, make: Callable[[], None], title: str) -> None:
         """Calls `make`, which writes `path`, unless the file is there."""
@@ -163,7 +206,9 @@ class Run:
         """Writes results.json and results.md, prints the table, and returns the results."""
         checkpoint.write_json(self.folder / "results.json", results)
         checkpoint.write_text(self.folder / "results.md", table)
-        if not any(self.unfinished.iterdir()):
+        for path in self._unfinished():
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # another run of this folder has left something to go on from
             self.unfinished.rmdir()
         self.console.note("finished")
         self.console.say(f"\n{table}\nwritten to {self.folder}")
