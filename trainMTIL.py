@@ -2,6 +2,8 @@
 
 python trainMTIL.py 'train_MTIL_classifier(data_type="MNIST")'
 python trainMTIL.py 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
+python trainMTIL.py 'evaluate(num_per_class=5)'
+python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_resnet18/model_mnist_svhn_5.pt")'
 python trainMTIL.py 'demo()'
 """
 
@@ -9,7 +11,8 @@ import tempfile
 from functools import partial
 
 from datasets import catalog, synthetic
-from utils import command, recipes, sequence
+from utils import command, recipes, sequence, sequence_evaluation
+from utils.prediction import predict
 from utils.run import Run
 from utils.stage_one import train_temporary
 
@@ -52,7 +55,7 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
 
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
-    settings = recipes.settings(recipes.MTIL, finetune_batch_size=batch_size, **options)
+    settings = recipes.settings(recipes.MTIL, **{"finetune_batch_size": batch_size, **options})
     names = sequence.known_names(data_list)
     folder = sequence.network_folder(settings)
     for count in range(2, len(names) + 1):
@@ -66,6 +69,26 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
     return results
 
 
+def evaluate(data_list=None, num_per_class=None, **options):
+    """Counts again, from the saved files, what training reported of the joined networks; a difference is an error.
+
+    Args:
+        data_list: the networks of these data sets only.
+        num_per_class: the networks of so many exemplars a class only.
+        **options: see `utils.recipes.Settings`; those of where things are count.
+
+    Returns: a list, see `utils.sequence_evaluation.networks`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend, and for a difference.
+    """
+    settings = recipes.settings(recipes.MTIL, **options)
+    names = None if data_list is None else sequence.known_names(data_list)
+    found = sequence_evaluation.networks(settings, names, num_per_class)
+    print(sequence_evaluation.networks_table(found))
+    sequence_evaluation.require_reported(settings, found)
+    return found
+
+
 def demo(checkpoint_root=None, **options):
     """The whole sequence on small stand-in images, within three minutes on two CPU cores.
 
@@ -76,20 +99,21 @@ def demo(checkpoint_root=None, **options):
     root = tempfile.mkdtemp(prefix="ede-net-demo-")
     options = {
         "recipe": "demo",
+        "batch_size": 32,
         "data_root": f"{root}/data",
         "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
         **options,
     }
     synthetic.write(options["data_root"], sets=("mnist", "svhn", "cifar10"))
     for name in SEQUENCE:
-        train_MTIL_classifier(data_type=name, batch_size=32, **options)
+        train_MTIL_classifier(data_type=name, **options)
     for num_per_class in (1, 5, 20):
-        results = train_EDE_Net(SEQUENCE, num_per_class=num_per_class, batch_size=32, **options)
+        results = train_EDE_Net(SEQUENCE, num_per_class=num_per_class, **options)
     return results
 
 
 if __name__ == "__main__":
-    with command.line(train_MTIL_classifier, train_EDE_Net, demo, options=recipes.NAMES):
+    with command.line(train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, options=recipes.NAMES):
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)

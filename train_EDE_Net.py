@@ -1,16 +1,19 @@
 """Stage two of EDE-Net: the tasks' sub-models, joined at the output layer and fine-tuned task after task.
 
 python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
+python train_EDE_Net.py 'evaluate(split_type="s0-t10", rehearsal_size=2000)'
+python train_EDE_Net.py 'predict("cat.png", checkpoint="checkpoints/EDE_Net_cifar100_…/stage_10.pt")'
 python train_EDE_Net.py 'demo()'
 """
 
 import tempfile
 
 import train_classifier
-from datasets import synthetic
+from datasets import synthetic, tasks
 from datasets.rehearsal import require_room
 from datasets.stream import TaskStream
-from utils import command, recipes, report, setup, stage_two
+from utils import command, device, evaluation, recipes, report, setup, stage_two
+from utils.prediction import predict
 from utils.run import Run
 
 
@@ -39,11 +42,8 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
         for task in stream.tasks:
-            run.once(
-                stage_two.stage_file(folder, task.index),
-                lambda task=task: grow(run, stage_one, stream, task),
-                f"stage {task.index + 1}",
-            )
+            if not stage_two.finished(run, stage_one, task):
+                grow(run, stage_one, stream, task)
         results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)
         return run.finish(results, report.ede_net_table(results))
 
@@ -52,10 +52,36 @@ def grow(run, stage_one, stream, task):
     """One task of stage two: join its sub-model, fine-tune the whole, keep exemplars, write the stage."""
     stream.begin(task)
     net, memory = stage_two.previous(run, task)
-    net.grow(stage_two.new_submodel(run, stage_one, task))
+    submodel, source = stage_two.new_submodel(run, stage_one, task)
+    net.grow(submodel)
     progress = stage_two.finetune(run, net, memory, stream, task) if task.index > 0 else None
     stage_two.remember(net, memory, stream, task, run.settings)
-    stage_two.write_stage(run, net, memory, stream, task, progress)
+    stage_two.write_stage(run, net, memory, stream, task, progress, source)
+    run.forget(f"finetune_{task.name}.")
+
+
+def evaluate(split_list=None, split_type=None, rehearsal_size=2000, stage=None, **options):
+    """Counts again, from the saved files, what training reported of every stage or of one; a difference is an error.
+
+    Args:
+        split_list, split_type, rehearsal_size: which run, as in `train_model`; the rest of what it was trained with
+            is read from its folder.
+        stage: from 1; all that are saved if left out.
+        **options: see `utils.recipes.Settings`: those of where things are, and others only to be sure of them.
+
+    Returns: a dict with "stages", see `utils.evaluation.stages`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend, and for a difference.
+    """
+    folder, configuration, settings = evaluation.saved_run(split_list, split_type, rehearsal_size, options)
+    train, test = setup.read(settings)
+    order = tasks.class_order(settings.class_order, len(train.class_names))
+    where = device.choose(settings.device)
+    stream = TaskStream(train, test, order, configuration["split_list"], where)
+    found = evaluation.stages(folder, stage, stream, where)
+    print(evaluation.stages_table(found, configuration))
+    evaluation.require_reported(folder, found)
+    return {"configuration": configuration, "stages": found}
 
 
 def demo(checkpoint_root=None, **options):
@@ -78,7 +104,7 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    with command.line(train_model, demo, options=recipes.NAMES):
+    with command.line(train_model, evaluate, predict, demo, options=recipes.NAMES):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
         # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")

@@ -1,6 +1,7 @@
 """The open table of known data sets: how each is read, normalised and augmented. To add one is to add an entry."""
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -103,7 +104,7 @@ def load(name: str, root: str | PathLike[str], part: str) -> ImageSet:
     """
     name = canonical_name(name)
     entry = CATALOG[name]
-    images, labels, class_names = entry.read(entry.archive, Path(root).expanduser(), part)
+    images, labels, class_names = entry.read(entry.archive, Path(os.path.expanduser(root)), part)
     return ImageSet(
         name=name,
         images=torch.from_numpy(images),

@@ -75,7 +75,9 @@ class RehearsalMemory:
 
 
 def require_room(size: int, classes: int) -> None:
-    """Raises `UserError` if a memory of `size` images has none for each of `classes` old classes."""
+    """Raises `UserError` if `size` is no count of images, or leaves none for each of `classes` old classes."""
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise UserError(f"rehearsal_size={size!r} is not accepted: expected a whole number from 1 up")
     if size < classes:
         raise UserError(
             f"rehearsal_size={size} is less than one exemplar for each of {classes} old classes: "

@@ -48,6 +48,7 @@ def stage_widths(
 
 
 def halfway(good: Sequence[int], failed: Sequence[int], multiple: int) -> tuple[int, ...]:
-    """The widths half way between the last good ones and those that failed, to the nearest `multiple`."""
-    middle = ((a + b) / 2 for a, b in zip(good, failed, strict=True))
-    return tuple(int(width / multiple + 0.5) * multiple for width in middle)
+    """The widths half way between the last good ones and those that failed, to the nearest `multiple` between them."""
+    return tuple(
+        min(a, max(b, int((a + b) / 2 / multiple + 0.5) * multiple)) for a, b in zip(good, failed, strict=True)
+    )

@@ -58,12 +58,12 @@ def likeliest(net: EDENet, image: torch.Tensor, top: int) -> list[dict]:
 
 
 def origin_of_outputs(net: EDENet) -> list[str]:
-    """For every output the task, "task 2 (5–9)", or the data set, "SVHN", that it is of."""
+    """For every output the task, "task 2 (classes 5–9)", or the data set, "SVHN", that it is of."""
     origins = []
     for index, classes in enumerate(net.classes_per_task):
         if "datasets" in net.meta:
             title = catalog.title(net.meta["datasets"][index])
         else:
-            title = f"task {index + 1} ({net.offset(index)}–{net.offset(index) + classes - 1})"
+            title = f"task {index + 1} (classes {net.offset(index)}–{net.offset(index) + classes - 1})"
         origins += [title] * classes
     return origins

@@ -52,7 +52,8 @@ def classifier_results(folder: Path, stream: TaskStream, configuration: dict, pr
                 "before": {name: before[name] for name in MEASURES},
                 "after": {name: compressed["results"][name] for name in MEASURES} if compressed else None,
                 "rounds": [
-                    {name: attempt[name] for name in (*MEASURES, "accepted")} for attempt in compressed["rounds"]
+                    {name: attempt[name] for name in (*MEASURES, "accepted", "history")}
+                    for attempt in compressed["rounds"]
                 ]
                 if compressed
                 else [],

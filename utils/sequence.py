@@ -134,6 +134,8 @@ def member(name: str, offset: int, num_per_class: int, settings: Settings, devic
 def exemplar_batches(members: Sequence[Member], settings: Settings) -> Batches:
     """Batches with as many exemplars of each data set, each set augmented in its own way; an epoch is one pass."""
     size = min(settings.finetune_batch_size, sum(len(each.exemplars) for each in members))
+    if size < len(members):
+        raise UserError(f"a batch of {size} exemplars cannot hold one of each of {len(members)} data sets: give more")
     shares = [size // len(members) + (index < size % len(members)) for index in range(len(members))]
     parts = [
         Part(

@@ -12,6 +12,7 @@ from models import measure
 from models.resnet import ResNet18, resnet18
 from utils import checkpoint, compress, training
 from utils.distill import distilled
+from utils.errors import UserError
 from utils.mixmatch import mixmatch
 from utils.mixup import Objective, mixup, supervised
 from utils.randomness import derive
@@ -129,6 +130,7 @@ def _train(
         "history": progress.history,
     }
     checkpoint.write_classifier(path, model, {"task": data.name, "results": results})
+    run.forget(f"{data.name}_{phase}.")
     return results
 
 
@@ -198,6 +200,9 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         )
 
     tried: list[dict] = []
-    teacher, unpruned = checkpoint.load_classifier(task_file(run.folder, name, compressed=False), run.device)
+    source = task_file(run.folder, name, compressed=False)
+    teacher, unpruned = checkpoint.load_classifier(source, run.device)
+    if unpruned.get("task") != name or teacher.num_classes != data.num_classes:
+        raise UserError(f"{source} was trained for {unpruned.get('task')}, expected {name}: delete it to make it anew")
     run.once(path, make, f"task {name}, compression")
     run.forget(f"{name}_")

@@ -34,12 +34,18 @@ def previous(run: Run, task: Task) -> tuple[EDENet, RehearsalMemory]:
     size = run.configuration["rehearsal_size"]
     if task.index == 0:
         return EDENet(), RehearsalMemory(size)
-    net = checkpoint.load_ede_net(stage_file(run.folder, task.index - 1), run.device)
+    path = stage_file(run.folder, task.index - 1)
+    net = checkpoint.load_ede_net(path, run.device)
+    if net.meta.get("task") != task.index or net.num_classes != task.first:
+        raise UserError(
+            f"{path} holds stage {net.meta.get('task')} with {net.num_classes} classes, expected stage {task.index} "
+            f"with {task.first}: delete it to make it anew"
+        )
     return net, RehearsalMemory(size, net.meta["exemplars"])
 
 
-def new_submodel(run: Run, stage_one: StageOne, task: Task) -> ResNet18:
-    """The task's sub-model from stage one's folder.
+def new_submodel(run: Run, stage_one: StageOne, task: Task) -> tuple[ResNet18, str]:
+    """The task's sub-model from stage one's folder, and its fingerprint.
 
     Raises: `UserError` that prints the command which makes it, if it is not there or has other classes.
     """
@@ -53,7 +59,25 @@ def new_submodel(run: Run, stage_one: StageOne, task: Task) -> ResNet18:
         raise UserError(
             f"{path} was trained for {content.get('task')}, expected {task.name}: make it anew with {stage_one.command}"
         )
-    return model
+    return model, content["fingerprint"]
+
+
+def finished(run: Run, stage_one: StageOne, task: Task) -> bool:
+    """Whether the task's stage is there.
+
+    Raises: `UserError` if it was grown from another sub-model than stage one's folder holds now.
+    """
+    path = stage_file(run.folder, task.index)
+    if not path.exists():
+        return False
+    grown_from = checkpoint.read(path, "ede_net").get("submodels", [])
+    if grown_from[-1:] != [new_submodel(run, stage_one, task)[1]]:
+        raise UserError(
+            f"{path} was grown from another sub-model than {stage_one.folder} holds now: begin stage two anew with "
+            f"restart=True, or give another checkpoint_root"
+        )
+    run.console.say(f"stage {task.index + 1}: done before, {path.name} is there")
+    return True
 
 
 def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task) -> training.Progress:
@@ -116,9 +140,20 @@ def accuracy_row(net: EDENet, stream: TaskStream, task: Task) -> tuple[list[int]
 
 
 def write_stage(
-    run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task, progress: training.Progress | None
+    run: Run,
+    net: EDENet,
+    memory: RehearsalMemory,
+    stream: TaskStream,
+    task: Task,
+    progress: training.Progress | None,
+    source: str,
 ) -> None:
-    """Evaluates the network on the test images of all classes seen and writes `stage_<t>.pt`."""
+    """Evaluates the network on the test images of all classes seen and writes `stage_<t>.pt`.
+
+    Args:
+        progress: of the fine-tuning; None for the first task, which has none.
+        source: the fingerprint of the task's sub-model as stage one left it.
+    """
     correct, total = accuracy_row(net, stream, task)
     results = {
         "correct": correct,
@@ -138,6 +173,7 @@ def write_stage(
             "class_names": stream.class_names[: task.last],
             "class_order": stream.order[: task.last],
             "exemplars": memory.lists,
+            "submodels": [*net.meta.get("submodels", []), source],
             "results": results,
             "configuration": run.configuration,
         },

@@ -113,11 +113,14 @@ def fit(
 
     if unfinished is not None and unfinished.exists():
         saved = checkpoint.read(unfinished, "training", where)
-        checkpoint.load_weights(model, saved["model"], unfinished)
-        optimizer.load_state_dict(saved["optimizer"])
-        scaler.load_state_dict(saved["scaler"])
-        losses.copy_(saved["losses"])
-        progress = Progress(**saved["progress"])
+        checkpoint.load_weights(model, saved.get("model"), unfinished)
+        try:
+            optimizer.load_state_dict(saved["optimizer"])
+            scaler.load_state_dict(saved["scaler"])
+            losses.copy_(saved["losses"])
+            progress = Progress(**saved["progress"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"{unfinished} is of another training ({error!r}): delete it to begin that anew") from error
         console.say(f"{title}: goes on from epoch {progress.epoch}, step {progress.step}")
 
     before, begun = progress.seconds, time.monotonic()
@@ -135,14 +138,17 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(loss).backward()
                 scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(trained, schedule.clip_norm)
+                norm = nn.utils.clip_grad_norm_(trained, schedule.clip_norm)
                 scaler.step(optimizer)
                 scaler.update()
-                losses[step] = loss.detach()
+                # A gradient that is not finite spoils the weights: 0·norm makes the loss that is looked at NaN. Not in
+                # float16, where the scaler leaves such a step out.
+                losses[step] = loss.detach() if casting.scaled else loss.detach() + 0 * norm
                 progress.step = step + 1
-                if (step + 1) % math.ceil(steps / READS_PER_EPOCH) == 0 or step + 1 == steps:
+                stopping = Interruption.requested and unfinished is not None
+                if (step + 1) % math.ceil(steps / READS_PER_EPOCH) == 0 or step + 1 == steps or stopping:
                     _require_finite(losses[: step + 1], title, epoch, rate)
-                if Interruption.requested and unfinished is not None:
+                if stopping:
                     checkpoint.write(unfinished, "training", state())
                     raise Interruption.stop(f"{title}: saved after epoch {epoch}, step {step + 1}")
             entry = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": rate}
@@ -172,7 +178,7 @@ def _require_finite(losses: Tensor, title: str, epoch: int, rate: float) -> None
     if not bool(finite.all()):
         step = int((~finite).int().argmax())
         raise UserError(
-            f"{title}: the loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1}, at "
+            f"{title}: the loss or its gradient became {float(losses[step])} in epoch {epoch + 1}, step {step + 1}, at "
             f"learning rate {rate:.3g}; the last good checkpoint is kept: try a smaller learning rate"
         )
 
