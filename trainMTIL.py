@@ -8,7 +8,6 @@ python trainMTIL.py 'demo()'
 """
 
 import tempfile
-from functools import partial
 
 from datasets import catalog, synthetic
 from utils import command, recipes, sequence, sequence_evaluation
@@ -63,7 +62,8 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         stem = sequence.network_stem(joined, num_per_class)
         arguments = {"data_list": joined, "num_per_class": num_per_class}
         with Run(folder, settings, 2, arguments, only=stem) as run:
-            run.once(folder / f"model_{stem}.pt", partial(sequence.join, run, joined, num_per_class), stem)
+            if not sequence.finished(run, joined, num_per_class):
+                sequence.join(run, joined, num_per_class)
             results = sequence.network_results(folder, sequence.classifier_folder(settings))
             run.finish(results, sequence.network_table(results))
     return results
@@ -113,7 +113,7 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    with command.line(train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, options=recipes.NAMES):
+    with command.line(train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, options=recipes.MTIL_NAMES):
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)

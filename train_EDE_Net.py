@@ -41,7 +41,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         run.adopt("EDE_Net_*", lambda index, name: [f"stage_{index + 1}.pt"])
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
-        for task in stream.tasks:
+        for task in run.console.each(stream.tasks, "stage two, tasks"):
             if not stage_two.finished(run, stage_one, task):
                 grow(run, stage_one, stream, task)
         results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)

@@ -33,7 +33,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
         run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
         unlabelled = setup.unlabelled_images(settings, run.device) if mixmatch else None
-        for task in stream.tasks:
+        for task in run.console.each(stream.tasks, "stage one, tasks"):
             images = task_images(stream, task, unlabelled, settings)
             train_temporary(run, images)
             if prune:

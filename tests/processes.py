@@ -9,6 +9,8 @@ import runpy
 import signal
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -39,6 +41,14 @@ def _main(script: str, call: str, out: str, err: str, largest_file: int | None) 
     runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
+def start(target: Callable, *arguments: object) -> BaseProcess:
+    """A process that calls `target`, a function of a module."""
+    process = FORKED.Process(target=target, args=arguments, daemon=True)
+    with _search_path():
+        process.start()
+    return process
+
+
 class Script:
     """One start of `python SCRIPT 'CALL'`, its output in the files `out` and `err` of `folder`."""
 
@@ -48,9 +58,7 @@ class Script:
         for path in (self._out, self._err):
             path.write_text("")
         arguments = (script, call, str(self._out), str(self._err), largest_file)
-        with _search_path():
-            self.process = FORKED.Process(target=_main, args=arguments, daemon=True)
-            self.process.start()
+        self.process = start(_main, *arguments)
 
     @property
     def out(self) -> str:

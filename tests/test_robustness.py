@@ -1,14 +1,16 @@
 """What a run does to its folder, and what is left when something fails."""
 
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 
+import processes
 import pytest
 import torch
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ from utils.interrupt import Interruption
 from utils.mixup import supervised
 from utils.run import Run, configuration_file
 
-DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=150)
+DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=60)
 SETTINGS = recipes.settings(device="cpu")
 
 
@@ -148,14 +150,14 @@ def test_restart_of_one_of_several_runs_in_a_folder_leaves_the_others_alone(tmp_
     names = {
         stem: [f"model_{stem}.pt", f"unfinished/{stem}_training.pt", f"unfinished/finetune_{stem}.pt"] for stem in stems
     }
-    for name in sum(names.values(), []):
+    for name in chain(*names.values()):
         (tmp_path / name).write_bytes(b"content")
     for stem in ("mnist_svhn_5", "mnist"):
         with a_run(tmp_path, only=stem, restart=True, lr=1.0):
             pass
         gone = names.pop(stem)
         assert not any((tmp_path / name).exists() for name in gone)
-        assert all((tmp_path / name).exists() for name in sum(names.values(), []))
+        assert all((tmp_path / name).exists() for name in chain(*names.values()))
     enter(a_run(tmp_path, only="mnist", lr=1.0))
     enter(a_run(tmp_path, only="fashionmnist"))
 
@@ -166,7 +168,7 @@ def test_restart_of_one_of_several_runs_in_a_folder_leaves_the_others_alone(tmp_
 def begun(folder, bounds, **options):
     """A finished run of these tasks."""
     with a_run(folder, arguments={"split_list": bounds}, **options):
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             (folder / f"model_{first}to{last}.pt").write_text(f"{folder.name} {first}")
 
 
@@ -269,7 +271,7 @@ def test_any_file_that_fails_in_a_run_is_one_line_that_names_it(tmp_path):
 
 
 def test_a_log_that_cannot_be_written_does_not_hide_what_stopped_the_run(tmp_path):
-    with pytest.raises(UserError, match="the reason"), a_run(tmp_path / "run"):
+    with pytest.raises(UserError, match="the reason"), a_run(tmp_path / "run"):  # noqa: PT012
         (tmp_path / "run").rename(tmp_path / "away")
         raise UserError("the reason")
 
@@ -324,25 +326,34 @@ def test_a_log_that_cannot_be_written_keeps_its_lines_and_says_so(tmp_path, monk
     assert [line.split()[-1] for line in (tmp_path / "log.txt").read_text().splitlines()] == ["one", "two", "three"]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_screen_that_goes_away_or_knows_no_dash_does_not_end_a_run(tmp_path, encoding):
-    code = (
-        "import sys; from pathlib import Path; from utils.console import Console\n"
-        "console = Console(Path(sys.argv[1]))\n"
-        "for _ in range(3): console.say('task 0–5 ' + 9999 * '.')\n"
-        "with console.epochs('training', 1, 0) as bar: bar.advance({'epoch': 1, 'loss': 0.5})\n"
-    )
+def _print_into_nothing(log, encoding):
+    """In a process of its own: standard output is a pipe that nobody reads any more."""
     read, write = os.pipe()
     os.close(read)
-    for stdout in (write, subprocess.PIPE):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "log.txt")],
-            stdout=stdout, stderr=subprocess.PIPE, check=False,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONIOENCODING": encoding},
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, b"")
-    os.close(write)
-    assert (tmp_path / "log.txt").read_text(encoding="utf-8").count("task 0–5") == 6
+    os.dup2(write, 1)
+    sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115
+    console = Console(log)
+    console.terminal = False
+    for _ in range(3):
+        console.say("task 0–5")
+    with console.epochs("training", 1, 0, "held-out") as bar:
+        bar.advance({"epoch": 1, "loss": 0.5})
+    sys.stdout.flush()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_pipe_that_is_closed_does_not_end_a_run(tmp_path, encoding):
+    process = processes.start(_print_into_nothing, tmp_path / "log.txt", encoding)
+    process.join(processes.PATIENCE)
+    assert process.exitcode == 0
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8").count("task 0–5") == 3
+
+
+def test_a_screen_that_knows_no_dash_shows_something_else(tmp_path, monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    Console().say("task 0–5")
+    assert screen.buffer.getvalue() == b"task 0?5\n"
 
 
 # --- signals
@@ -350,7 +361,7 @@ def test_a_screen_that_goes_away_or_knows_no_dash_does_not_end_a_run(tmp_path, e
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_after_the_last_step_ends_the_process_all_the_same(tmp_path, number, code):
-    with pytest.raises(Interrupted) as caught, a_run(tmp_path) as run:
+    with pytest.raises(Interrupted) as caught, a_run(tmp_path) as run:  # noqa: PT012
         run.finish({"stage": 1}, "table")
         os.kill(os.getpid(), number)
     assert caught.value.exit_code == code
@@ -360,14 +371,14 @@ def test_a_signal_after_the_last_step_ends_the_process_all_the_same(tmp_path, nu
 
 
 def test_a_signal_between_trainings_stops_before_the_next(tmp_path):
-    with pytest.raises(Interrupted, match="before task 0to5") as caught, a_run(tmp_path) as run:
+    with pytest.raises(Interrupted, match="before task 0to5") as caught, a_run(tmp_path) as run:  # noqa: PT012
         os.kill(os.getpid(), signal.SIGTERM)
         run.once(tmp_path / "model.pt", pytest.fail, "task 0to5")
     assert caught.value.exit_code == 143
 
 
 def test_the_second_signal_stops_at_once():
-    with pytest.raises(KeyboardInterrupt), Interruption.watched():
+    with pytest.raises(KeyboardInterrupt), Interruption.watched():  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         assert Interruption.requested == signal.SIGINT
         os.kill(os.getpid(), signal.SIGINT)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LABEL_SIZE = 6.5  # points
-LABEL_DISTANCE = 4.2  # percent of accuracy: what a label of this size takes at the figure's height
+LABEL_DISTANCE = 0.047  # what a label of this size takes of the axes' height
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,14 @@ def draw(path: Path, curves: Sequence[Curve], published: dict[str, float], title
     """Writes the figure; `published` is method -> average incremental accuracy (%), for the marks at its side."""
     columns = 2 if len(curves) > 2 else 1
     lines = -(-len(curves) // columns)
-    with plotting.picture(path, 3.6 + 0.16 * lines, title, caption, legend=lines) as figure:
-        if published:
-            main, side = figure.subplots(1, 2, sharey=True, width_ratios=[3.1, 1])
+    with plotting.picture(path, 4.0 + 0.16 * lines, title, caption, legend=lines) as figure:
+        main, side = (
+            figure.subplots(1, 2, sharey=True, width_ratios=[3.1, 1]) if published else (figure.subplots(), None)
+        )
+        values = [value for curve in curves for value in curve.accuracy] + list(published.values())
+        main.set_ylim(max(0, 10 * ((min(values) - 6) // 10)), min(102, max(values) + 6))
+        if side is not None:
             _marks(side, curves, published)
-        else:
-            main = figure.subplots()
         for index, curve in enumerate(curves):
             _curve(main, curve, plotting.line_style(index), numbers=len(curves) == 1)
         ticks = sorted({count for curve in curves for count in curve.classes})
@@ -50,8 +52,6 @@ def draw(path: Path, curves: Sequence[Curve], published: dict[str, float], title
         main.set_xlabel("classes seen")
         main.set_ylabel("test accuracy on all classes seen (%)")
         main.grid(True)
-        highest = max([value for curve in curves for value in curve.accuracy] + list(published.values()))
-        main.set_ylim(0, min(100.0, highest + 12) if highest < 97 else 103)
         plotting.legend_under_title(figure, main.get_legend_handles_labels()[0], columns)
 
 
@@ -71,7 +71,8 @@ def _marks(axes: "Axes", curves: Sequence[Curve], published: dict[str, float]) -
     own = {curve.label if len(curves) > 1 else "this run": (curve.average, index) for index, curve in enumerate(curves)}
     marks = [(value, name, None) for name, value in published.items()]
     marks = sorted(marks + [(value, name, index) for name, (value, index) in own.items()], key=lambda mark: mark[0])
-    places = plotting.spread([value for value, _, _ in marks], LABEL_DISTANCE)
+    low, high = axes.get_ylim()
+    places = plotting.spread([value for value, _, _ in marks], LABEL_DISTANCE * (high - low))
     for (value, name, index), place in zip(marks, places, strict=True):
         style = plotting.line_style(index) if index is not None else {"color": plotting.GREY, "marker": "_"}
         axes.plot([0], [value], color=style["color"], marker=style["marker"], markersize=7, linestyle="none")
@@ -83,11 +84,18 @@ def _marks(axes: "Axes", curves: Sequence[Curve], published: dict[str, float]) -
             fontsize=LABEL_SIZE,
             weight="bold" if index is not None else "normal",
             color=style["color"] if index is not None else "black",
-            arrowprops={"arrowstyle": "-", "color": plotting.LIGHT, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": plotting.LIGHT,
+                "linewidth": 0.6,
+                "shrinkA": 0,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
             annotation_clip=False,
         )
     axes.set_xlim(-0.1, 1)
     axes.set_xticks([])
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(left=False, labelleft=False)
-    axes.set_title("average incremental\naccuracy (%), published", loc="left")
+    axes.set_title("averages (%), published", loc="left")

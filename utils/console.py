@@ -3,13 +3,16 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
-from utils import checkpoint
+from utils import checkpoint, tables
+
+Item = TypeVar("Item")
 
 
 class Console:
@@ -22,7 +25,6 @@ class Console:
         self.log = log
         self.quiet = quiet
         self.terminal = sys.stderr.isatty()
-        self.overall: tqdm | None = None
         self._logged: bytes | None = None  # the log's content, once it has been read
 
     def say(self, line: str) -> None:
@@ -57,20 +59,21 @@ class Console:
         self._logged += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode(errors="replace")
         checkpoint.write_bytes(self.log, self._logged)
 
-    @contextmanager
-    def run(self, title: str, trainings: int) -> Iterator[None]:
-        """The bar of the whole run, `trainings` in all, with the time left."""
-        self.overall = self._bar(title, trainings, position=0)
-        try:
-            yield
-        finally:
-            self.overall.close()
-            self.overall = None
+    def each(self, items: Sequence[Item], title: str) -> Iterator[Item]:
+        """The items one by one, with the bar of the whole run above that of the training, or a line for each."""
+        begun = time.monotonic()
+        with self._bar(title, len(items), position=0) as bar:
+            for done, item in enumerate(items):
+                yield item
+                bar.update()
+                if not self.terminal and done + 1 < len(items):
+                    left = (time.monotonic() - begun) / (done + 1) * (len(items) - done - 1)
+                    self.show(f"{title}: {done + 1} of {len(items)} done, {tables.duration(left)} left at this pace")
 
     @contextmanager
-    def epochs(self, title: str, total: int, done: int) -> Iterator["EpochBar"]:
-        """The bar of one training."""
-        bar = EpochBar(self, title, total, done)
+    def epochs(self, title: str, total: int, done: int, judged: str) -> Iterator["EpochBar"]:
+        """The bar of one training; `judged` says on which images accuracies are."""
+        bar = EpochBar(self, title, total, done, judged)
         try:
             yield bar
         finally:
@@ -93,14 +96,14 @@ class EpochBar:
 
     LINES = 5
 
-    def __init__(self, console: Console, title: str, total: int, done: int):
-        self.console, self.title, self.total = console, title, total
+    def __init__(self, console: Console, title: str, total: int, done: int, judged: str):
+        self.console, self.title, self.total, self.judged = console, title, total, judged
         self.bar = console._bar(title, total, position=1, done=done)
         self.begun, self.first = time.monotonic(), done
 
     def advance(self, entry: dict) -> None:
         """One more epoch is done; `entry` is its line of the history."""
-        accuracy = f", held-out accuracy {entry['accuracy']:.1f} %" if "accuracy" in entry else ""
+        accuracy = f", {self.judged} accuracy {entry['accuracy']:.1f} %" if "accuracy" in entry else ""
         line = f"{self.title}: epoch {entry['epoch']}/{self.total}, loss {entry['loss']:.4f}{accuracy}"
         self.console.note(line)
         self.bar.set_postfix_str(f"loss {entry['loss']:.3f}{accuracy}", refresh=False)
@@ -108,7 +111,7 @@ class EpochBar:
         every = max(1, self.total // self.LINES)
         if not self.console.terminal and not self.console.quiet and entry["epoch"] % every == 0:
             pace = (time.monotonic() - self.begun) / max(1, entry["epoch"] - self.first)
-            self.console.show(f"{line}, {pace * (self.total - entry['epoch']):.0f} s left")
+            self.console.show(f"{line}, {tables.duration(pace * (self.total - entry['epoch']))} left")
 
     def close(self) -> None:
         self.bar.close()

@@ -19,10 +19,7 @@ def classifiers(folder: Path, results: dict) -> None:
     panels = {
         f"classes {_classes(task)}": [
             Training(task["history"], chosen=task["before"]["selected_epoch"]),
-            *[
-                Training(each["history"], report.widths(each["widths"]), each["accepted"], each["selected_epoch"])
-                for each in task["rounds"]
-            ],
+            *[Training(each["history"], each["accepted"], each["selected_epoch"]) for each in task["rounds"]],
         ]
         for task in results["tasks"]
     }
@@ -57,9 +54,7 @@ def ede_net(folder: Path, results: dict, exemplars: Images, class_names: Sequenc
 
 def _title(results: dict) -> str:
     """The run in words, as in results.md, without that line's "#"."""
-    configuration = results["configuration"]
-    size = "" if results["stage"] == 1 else f", {configuration['rehearsal_size']} exemplars"
-    return report.heading(f"{'Stage one' if results['stage'] == 1 else 'EDE-Net'}{size}", configuration)[2:]
+    return report.heading("Stage one" if results["stage"] == 1 else "EDE-Net", results["configuration"])[2:]
 
 
 def protocol(configuration: dict) -> str:
@@ -106,8 +101,8 @@ def compression(path: Path, results: dict, caption: str) -> None:
                 if after is not None:
                     axes.bar(x + 0.2, after / unit, 0.38, color=BLUE, edgecolor="black", linewidth=0.5,
                              label="after" if first else None)  # fmt: skip
-                    axes.annotate(change(before, after), (x + 0.2, after / unit), (0, 2), textcoords="offset points",
-                                  ha="center", fontsize=6.5)  # fmt: skip
+                    axes.annotate(change(before, after), (x, max(before, after) / unit), (0, 2), ha="center",
+                                  textcoords="offset points", fontsize=6.5)  # fmt: skip
             axes.set_ylabel(label)
             axes.grid(True, axis="y")
             axes.margins(y=0.12)
@@ -144,13 +139,15 @@ def exemplar_sheet(path: Path, exemplars: Images, class_names: Sequence[str], ca
         exemplars: uint8 [N, 3, H, W] with labels 0..len(class_names)-1, in the order in which they are kept.
     """
     counts = torch.bincount(exemplars.labels.cpu(), minlength=len(class_names)).tolist()
-    blocks = min(4, -(-len(class_names) // 20))
+    blocks = 1 if len(class_names) <= 20 else 2 if len(class_names) <= 50 else 3
     lines = -(-len(class_names) // blocks)
-    across = min(max(counts), {1: 20, 2: 8, 3: 5, 4: 4}[blocks])
+    across = min(max(counts), {1: 20, 2: 9, 3: 6}[blocks])
+    names = 0.06 * max(map(len, class_names)) + 0.15  # inches, about
+    cell = min(0.27, max(0.1, (plotting.WIDTH / blocks - names) / across))
     shown = "all" if across >= max(counts) else f"the first {across}"
     each = f"{counts[0]}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     note = f"{caption}. {each} exemplars of every class, {sum(counts)} in all; shown: {shown} of each class."
-    with plotting.picture(path, 0.8 + 0.27 * max(lines, 4), "Exemplars kept", note) as figure:
+    with plotting.picture(path, 0.75 + cell * max(lines, 4), "Exemplars kept", note) as figure:
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             labels = range(block * lines, min((block + 1) * lines, len(class_names)))
             sheet, size = _montage(exemplars, labels, lines, across)

@@ -78,7 +78,7 @@ def picture(path: Path, height: float, title: str, caption: str = "", legend: in
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         figure.suptitle(title + "\n" * legend, x=0.01, ha="left", weight="bold")
         if caption:
-            lines = textwrap.fill(caption, 128)
+            lines = textwrap.fill(caption, 142)
             figure.supxlabel(lines, x=0.01, ha="left", fontsize=6.5, color="#404040", linespacing=1.3)
         yield figure
         figure.draw_without_rendering()
@@ -93,7 +93,7 @@ def picture(path: Path, height: float, title: str, caption: str = "", legend: in
 def legend_under_title(figure: "Figure", handles: Sequence, columns: int) -> None:
     """A legend for the whole figure; `picture` has left room for it if told so."""
     below = 1 - 0.2 / figure.get_figheight()
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, below), ncols=columns, borderaxespad=0)
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, below), ncols=columns, borderaxespad=0)
 
 
 def heat_map(
@@ -106,7 +106,7 @@ def heat_map(
     values = np.full((len(rows), count), np.nan)
     for index, row in enumerate(rows):
         values[index, : len(row)] = row
-    axes.imshow(values, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    axes.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(count), column_names)
     axes.set_yticks(range(len(rows)), row_names)
     axes.tick_params(length=0)

@@ -219,16 +219,25 @@ MTIL: dict[str, dict[str, Any]] = {
     },
 }
 
+# What has no meaning in the sequence: it is supervised and not compressed, and its exemplars are drawn at random.
+CIL_ONLY = {
+    *("class_order", "exemplars", "classifier_root", "unlabeled", "unlabeled_batch_size", "unlabeled_views"),
+    *("sharpening", "lambda_u", "percent", "max_accuracy_loss", "min_width", "width_multiple", "max_rounds"),
+    *("distill_epochs", "distill_lr", "temperature"),
+}
+MTIL_NAMES = tuple(name for name in NAMES if name not in CIL_ONLY)
+
 
 def settings(recipes: dict[str, dict[str, Any]] = CIL, /, **options: Any) -> Settings:
     """The settings of a recipe out of `recipes` with these options in place of its defaults.
 
     Raises: `UserError` for an unknown name (with the nearest known one) or a value that is not accepted.
     """
+    known = NAMES if recipes is CIL else MTIL_NAMES
     for name in options:
-        if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)[0]
-            raise UserError(f'unknown option "{name}": did you mean "{near}"? Known: {", ".join(NAMES)}')
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise UserError(f'unknown option "{name}": did you mean "{near}"? Known: {", ".join(known)}')
     recipe = options.get("recipe", "paper")
     if not isinstance(recipe, str) or recipe not in recipes:
         raise UserError(f"recipe={recipe!r} is not known: expected {' or '.join(map(repr, recipes))}")

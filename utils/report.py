@@ -67,11 +67,12 @@ def classifier_table(results: dict) -> str:
     """results.md of stage one."""
     rows = []
     for task in results["tasks"]:
+        first, last = task["task"].split("to")
         before, after = task["before"], task["after"]
         final = after or before
         rows.append(
             [
-                task["task"].replace("to", "–"),
+                f"{first}–{int(last) - 1}",
                 tables.percent(before["test_accuracy"]),
                 tables.percent(after["test_accuracy"]) if after else None,
                 widths(before["widths"]),

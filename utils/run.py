@@ -128,7 +128,7 @@ class Run:
 
     def _unfinished(self) -> list[Path]:
         """The files in `unfinished/` that belong to this run."""
-        patterns = [f"{self.only}_*.pt", f"finetune_{self.only}.pt"] if self.only else ["*.pt"]
+        patterns = [f"{self.only}_training.pt", f"finetune_{self.only}.pt"] if self.only else ["*.pt"]
         return [path for pattern in patterns for path in self.unfinished.glob(pattern)]
 
     def _agree(self) -> None:

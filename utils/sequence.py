@@ -1,6 +1,6 @@
 """MNIST → SVHN → CIFAR-10: several data sets, one after the other, told apart without being told which is which."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,11 +153,14 @@ def exemplar_batches(members: Sequence[Member], settings: Settings) -> Batches:
 def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
     """Joins the last data set's sub-model to the network of those before it, fine-tunes, evaluates and writes."""
     stem = network_stem(names, num_per_class)
+    new, source = submodel(run, names[-1])
     if len(names) == 2:
-        net = EDENet([submodel(run, names[0])])
+        first, first_source = submodel(run, names[0])
+        net, sources = EDENet([first]), [first_source, source]
     else:
         net = checkpoint.load_ede_net(run.folder / f"model_{network_stem(names[:-1], num_per_class)}.pt", run.device)
-    net.grow(submodel(run, names[-1]))
+        sources = [*net.meta["submodels"], source]
+    net.grow(new)
     offsets = [net.offset(index) for index in range(len(names))]
     members = [
         member(name, offset, num_per_class, run.settings, run.device)
@@ -170,6 +173,7 @@ def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
         net,
         {
             "datasets": list(names),
+            "submodels": sources,
             "num_per_class": num_per_class,
             "class_names": [name for each in members for name in each.class_names],
             "configuration": run.configuration,
@@ -186,15 +190,36 @@ def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
     )
 
 
-def submodel(run: Run, name: str) -> ResNet18:
-    """Stage one's network of a data set. Raises `UserError` that prints the command which makes it."""
+def submodel(run: Run, name: str) -> tuple[ResNet18, str]:
+    """Stage one's network of a data set, and its fingerprint.
+
+    Raises: `UserError` that prints the command which makes it, if it is not there.
+    """
     path = task_file(classifier_folder(run.settings), name, compressed=False)
     if not path.is_file():
         command = recipes.command_line(
             "trainMTIL.py", "train_MTIL_classifier", {"data_type": name}, run.settings, recipes.MTIL
         )
         raise UserError(f"{path} is not there: stage two needs stage one's network, which this makes: {command}")
-    return checkpoint.load_classifier(path, run.device)[0]
+    model, content = checkpoint.load_classifier(path, run.device)
+    return model, content["fingerprint"]
+
+
+def finished(run: Run, names: Sequence[str], num_per_class: int) -> bool:
+    """Whether the network that joins these data sets is there.
+
+    Raises: `UserError` if it was grown from other sub-models than stage one's folder holds now.
+    """
+    path = run.folder / f"model_{network_stem(names, num_per_class)}.pt"
+    if not path.exists():
+        return False
+    if checkpoint.read(path, "ede_net").get("submodels") != [submodel(run, name)[1] for name in names]:
+        raise UserError(
+            f"{path} was grown from other sub-models than {classifier_folder(run.settings)} holds now: begin stage two "
+            f"anew with restart=True, or give another checkpoint_root"
+        )
+    run.console.say(f"{' + '.join(names)}, {num_per_class} a class: done before, {path.name} is there")
+    return True
 
 
 def evaluate(net: EDENet, members: Sequence[Member]) -> dict:
@@ -217,17 +242,21 @@ def predictions(net: EDENet, images: Tensor) -> Tensor:
 def classifier_results(folder: Path) -> dict:
     """Stage one's results of every data set trained so far, read from the checkpoints."""
     found = {path: checkpoint.read(path, "classifier") for path in sorted(folder.glob("model_*.pt"))}
-    return {"stage": 1, "datasets": {content["task"]: content["results"] for content in found.values()}}
+    datasets = {
+        content["task"]: {**content["results"], "configuration": content["configuration"]} for content in found.values()
+    }
+    return {"stage": 1, "datasets": datasets}
 
 
 def network_results(folder: Path, classifiers: Path) -> dict:
     """The results of every joined network so far, read from the checkpoints.
 
-    For each: `alone` the accuracy (%) of stage one's networks among their own classes, `joined` that in the joined
+    For each: `alone` the accuracy (%) of stage one's networks among their own classes and `selection` how their epochs
+    were chosen, `joined` that in the joined
     network among all outputs, `mean` over the data sets, `elsewhere` the share (%) of test images taken for another
     data set's class.
     """
-    alone = {name: results["test_accuracy"] for name, results in classifier_results(classifiers)["datasets"].items()}
+    alone = classifier_results(classifiers)["datasets"]
     networks = []
     for path in folder.glob("model_*.pt"):
         content = checkpoint.read(path, "ede_net")
@@ -237,7 +266,8 @@ def network_results(folder: Path, classifiers: Path) -> dict:
             {
                 "datasets": names,
                 "num_per_class": content["num_per_class"],
-                "alone": [alone.get(name) for name in names],
+                "alone": [alone[name]["test_accuracy"] if name in alone else None for name in names],
+                "selection": [alone[name]["configuration"]["selection"] for name in names if name in alone],
                 "joined": joined,
                 "mean": sum(joined) / len(joined),
                 "elsewhere": [
@@ -268,6 +298,8 @@ def classifier_table(results: dict) -> str:
     return "\n".join(
         [
             "# Stage one of the sequence: test accuracy (%) of each data set alone",
+            "",
+            _notes(each["configuration"]["selection"] for each in results["datasets"].values()),
             "",
             tables.markdown_table(header, rows),
             "",
@@ -310,9 +342,15 @@ def network_table(results: dict) -> str:
             "# EDE-Net over data sets",
             "",
             "Test accuracy (%): `alone` by stage one's network among the set's own classes; `joined` by the EDE-Net "
-            "among the classes of all its data sets, without being told which set an image is from.",
+            "among the classes of all its data sets, without being told which set an image is from. "
+            + _notes(selection for each in results["networks"] for selection in each["selection"]),
             "",
             tables.markdown_table(header, rows, align="lrl" + "r" * 6),
             "",
         ]
     )
+
+
+def _notes(selections: Iterable[str]) -> str:
+    """How stage one's epochs were chosen, each way once."""
+    return " ".join(report.selection_note(selection) for selection in sorted(set(selections)))

@@ -117,6 +117,7 @@ def _train(
         run.console,
         title,
         evaluate=lambda net: _judged(data, net),
+        judged="held-out" if run.settings.selection == "validation" else "test",
         unfinished=run.unfinished / f"{data.name}_{phase}.pt",
     )
     results = {
@@ -129,7 +130,8 @@ def _train(
         "seconds": progress.seconds,
         "history": progress.history,
     }
-    checkpoint.write_classifier(path, model, {"task": data.name, "results": results})
+    content = {"task": data.name, "results": results, "configuration": run.configuration}
+    checkpoint.write_classifier(path, model, content)
     run.forget(f"{data.name}_{phase}.")
     return results
 
@@ -196,7 +198,7 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         checkpoint.write_classifier(
             path,
             teacher if best is None else best.model,
-            {"task": data.name, "results": results, "rounds": rounds},
+            {"task": data.name, "results": results, "rounds": rounds, "configuration": run.configuration},
         )
 
     tried: list[dict] = []

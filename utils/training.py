@@ -80,12 +80,14 @@ def fit(
     title: str,
     evaluate: Callable[[nn.Module], float] | None = None,
     unfinished: Path | None = None,
+    judged: str = "held-out",
 ) -> Progress:
     """Trains `model` in place with Adam.
 
     Args:
         evaluate: the score (percent correct) that chooses the epoch kept, the later one among equals; None keeps the
             last epoch.
+        judged: on which images `evaluate` scores, for the reader of the output.
         unfinished: where the unfinished training is saved, and taken up again if the file is there.
 
     Returns: the history and the best epoch (0-based) with its score.
@@ -124,7 +126,7 @@ def fit(
         console.say(f"{title}: goes on from epoch {progress.epoch}, step {progress.step}")
 
     before, begun = progress.seconds, time.monotonic()
-    with console.epochs(title, schedule.epochs, progress.epoch) as bar:
+    with console.epochs(title, schedule.epochs, progress.epoch, judged) as bar:
         for epoch in range(progress.epoch, schedule.epochs):
             model.train()
             rate = schedule.learning_rate(epoch)
