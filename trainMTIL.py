@@ -8,14 +8,16 @@ python trainMTIL.py 'demo()'
 """
 
 import tempfile
+from functools import partial
 
 from datasets import catalog, synthetic
-from utils import command, recipes, sequence, sequence_evaluation
+from utils import command, recipes, sequence, sequence_evaluation, sequence_figures
 from utils.prediction import predict
 from utils.run import Run
 from utils.stage_one import train_temporary
 
 SEQUENCE = ["MNIST", "SVNH", "cifar10"]
+EXAMPLE = 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
 
 
 def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **options):
@@ -38,7 +40,8 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
         images = sequence.classifier_images(name, num_class, settings, run.device)
         train_temporary(run, images)
         results = sequence.classifier_results(folder)
-        return run.finish(results, sequence.classifier_table(results))
+        draw = partial(sequence_figures.classifiers, folder, results)
+        return run.finish(results, sequence.classifier_table(results), draw)
 
 
 def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options):
@@ -65,7 +68,8 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
             if not sequence.finished(run, joined, num_per_class):
                 sequence.join(run, joined, num_per_class)
             results = sequence.network_results(folder, sequence.classifier_folder(settings))
-            run.finish(results, sequence.network_table(results))
+            run.finish(results, sequence.network_table(results), partial(sequence_figures.networks, folder, results))
+    sequence_figures.exemplars(folder, stem, settings.data_root)
     return results
 
 
@@ -113,7 +117,8 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    with command.line(train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, options=recipes.MTIL_NAMES):
+    functions = (train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo)
+    with command.line(*functions, options=recipes.MTIL_NAMES, example=EXAMPLE):
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)

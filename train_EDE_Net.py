@@ -7,14 +7,17 @@ python train_EDE_Net.py 'demo()'
 """
 
 import tempfile
+from functools import partial
 
 import train_classifier
 from datasets import synthetic, tasks
 from datasets.rehearsal import require_room
 from datasets.stream import TaskStream
-from utils import command, device, evaluation, recipes, report, setup, stage_two
+from utils import command, device, evaluation, figures, recipes, report, setup, stage_two
 from utils.prediction import predict
 from utils.run import Run
+
+EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", rehearsal_size=2000)'
 
 
 def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
@@ -45,7 +48,8 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
             if not stage_two.finished(run, stage_one, task):
                 grow(run, stage_one, stream, task)
         results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)
-        return run.finish(results, report.ede_net_table(results))
+        draw = partial(figures.ede_net, folder, results, stream)
+        return run.finish(results, report.ede_net_table(results), draw)
 
 
 def grow(run, stage_one, stream, task):
@@ -104,7 +108,7 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    with command.line(train_model, evaluate, predict, demo, options=recipes.NAMES):
+    with command.line(train_model, evaluate, predict, demo, options=recipes.NAMES, example=EXAMPLE):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
         # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")

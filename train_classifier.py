@@ -3,10 +3,14 @@
 python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatch=True)'
 """
 
+from functools import partial
+
 from datasets.stream import TaskStream
-from utils import command, recipes, report, setup
+from utils import command, figures, recipes, report, setup
 from utils.run import Run
 from utils.stage_one import compress_by_distillation, task_images, train_temporary
+
+EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)'
 
 
 def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **options):
@@ -39,11 +43,12 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
             if prune:
                 compress_by_distillation(run, images)
         results = report.classifier_results(folder, stream, run.configuration, prune)
-        return run.finish(results, report.classifier_table(results))
+        draw = partial(figures.classifiers, folder, results)
+        return run.finish(results, report.classifier_table(results), draw)
 
 
 if __name__ == "__main__":
-    with command.line(train_model, options=recipes.NAMES):
+    with command.line(train_model, options=recipes.NAMES, example=EXAMPLE):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(
             split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", prune=True, mixmatch=True

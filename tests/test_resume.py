@@ -19,21 +19,21 @@ from processes import Script, call_of, contents, differences
 from datasets import synthetic
 
 SPLIT = {"split_list": [0, 2, 4, 6], "split_type": "s0-t3"}
-OPTIONS = {
-    "recipe": "demo",
-    "device": "cpu",
-    "amp": "off",
-    "widths": [4, 6, 8, 10],
-    "min_width": 2,
+OPTIONS = {"recipe": "demo", "device": "cpu", "amp": "off", "widths": [4, 6, 8, 10], "save_every": 1, "epochs": 3}
+CIL = {
+    **OPTIONS,
+    **SPLIT,
     "batch_size": 4,
     "unlabeled_batch_size": 2,
-    "finetune_batch_size": 6,
+    "min_width": 2,
     "max_accuracy_loss": 100.0,
-    "save_every": 1,
+    "max_rounds": 2,
+    "distill_epochs": 2,
+    "finetune_batch_size": 6,
+    "finetune_epochs": 3,
 }
-CIL = {**OPTIONS, **SPLIT, "epochs": 3, "distill_epochs": 2, "max_rounds": 2, "finetune_epochs": 3}
 REHEARSAL = 24
-MTIL = {**OPTIONS, "epochs": 3, "finetune_epochs": 4, "min_updates": 1}
+MTIL = {**OPTIONS, "batch_size": 8, "finetune_epochs": 4, "min_updates": 1}
 MTIL_SETS = ["MNIST", "SVNH", "cifar10"]
 
 
@@ -48,7 +48,7 @@ def cil_commands(data: Path, root: Path, **more) -> list[tuple[str, str]]:
 
 def mtil_commands(data: Path, root: Path, **more) -> list[tuple[str, str]]:
     """The sequence: three classifiers, then the networks that join two and three of them."""
-    options = {**MTIL, "batch_size": 8, "data_root": str(data), "checkpoint_root": str(root), **more}
+    options = {**MTIL, "data_root": str(data), "checkpoint_root": str(root), **more}
     classifiers = [("trainMTIL.py", call_of("train_MTIL_classifier", data_type=name, **options)) for name in MTIL_SETS]
     return [
         *classifiers,

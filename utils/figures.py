@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from datasets.stream import Images
-from utils import accuracy_curves, plotting, published, report, tables, training_curves
+from datasets.stream import Images, TaskStream
+from utils import accuracy_curves, checkpoint, plotting, published, report, tables, training_curves
 from utils.accuracy_curves import Curve
 from utils.plotting import BLUE, LIGHT
+from utils.stage_two import stage_file
 from utils.training_curves import Training
 
 
@@ -27,12 +28,11 @@ def classifiers(folder: Path, results: dict) -> None:
     compression(folder / "compression", results, note)
 
 
-def ede_net(folder: Path, results: dict, exemplars: Images, class_names: Sequence[str]) -> None:
+def ede_net(folder: Path, results: dict, stream: TaskStream) -> None:
     """Stage two: `accuracy`, `accuracy_matrix`, `training` and `exemplars`.
 
     Args:
-        exemplars: those kept at the end, with global labels, most wanted first in every class.
-        class_names: of all classes in the order of learning.
+        stream: where the images of the exemplars in the last stage's file come from.
     """
     configuration, title = results["configuration"], _title(results)
     bounds = configuration["split_list"]
@@ -49,7 +49,11 @@ def ede_net(folder: Path, results: dict, exemplars: Images, class_names: Sequenc
     if panels:
         note = f"{title}. Nothing is held out in stage two: the last epoch is kept."
         training_curves.draw(folder / "training", panels, "Stage two: loss of fine-tuning", note)
-    exemplar_sheet(folder / "exemplars", exemplars, class_names, title)
+    last = stream.tasks[-1]
+    lists = checkpoint.read(stage_file(folder, last.index), "ede_net")["exemplars"]
+    stream.begin(last)
+    exemplars = stream.exemplars(lists, configuration["rehearsal_size"])
+    exemplar_sheet(folder / "exemplars", exemplars, stream.class_names, title)
 
 
 def _title(results: dict) -> str:

@@ -97,15 +97,15 @@ def legend_under_title(figure: "Figure", handles: Sequence, columns: int) -> Non
 
 
 def heat_map(
-    axes: "Axes", rows: Sequence[Sequence[float]], row_names: Sequence[str], column_names: Sequence[str]
+    axes: "Axes", rows: Sequence[Sequence[float | None]], row_names: Sequence[str], column_names: Sequence[str]
 ) -> None:
-    """Percentages as coloured cells, with their numbers where there is room; a row may be shorter than the others."""
+    """Percentages as coloured cells, with their numbers where there is room; rows may be shorter or have None."""
     import numpy as np
 
     count = len(column_names)
     values = np.full((len(rows), count), np.nan)
     for index, row in enumerate(rows):
-        values[index, : len(row)] = row
+        values[index, : len(row)] = [np.nan if value is None else value for value in row]
     axes.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(count), column_names)
     axes.set_yticks(range(len(rows)), row_names)

@@ -176,17 +176,20 @@ CIL: dict[str, dict[str, Any]] = {
     # The stand-in data of the demo and the tests.
     "demo": {
         "widths": (8, 16, 32, 64),
-        "epochs": 8,
-        "distill_epochs": 8,
-        "finetune_epochs": 8,
-        "max_rounds": 1,
+        "epochs": 20,
         "batch_size": 32,
-        "unlabeled_batch_size": 16,
-        "finetune_batch_size": 32,
-        "min_width": 4,
         "lr": 2e-3,
+        "unlabeled_batch_size": 8,
+        "lambda_u": 1.0,
+        "distill_epochs": 15,
         "distill_lr": 2e-3,
-        "finetune_lr": 1e-3,
+        "max_accuracy_loss": 10.0,
+        "min_width": 4,
+        "max_rounds": 1,
+        "finetune_epochs": 15,
+        "finetune_batch_size": 32,
+        "finetune_lr": 2e-3,
+        "evaluate_every": 5,
     },
 }
 

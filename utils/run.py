@@ -119,10 +119,11 @@ class Run:
         """What earlier runs of this configuration left in the folder, its configuration last."""
         if self.only:
             stems = [f"model_{self.only}"]
-            results = []
+            results = [*self.folder.glob(f"*_{self.only}.png"), *self.folder.glob(f"*_{self.only}.pdf")]
         else:
             stems = ["model_*", "stage_*"]
             results = [self.folder / name for name in ("results.json", "results.md", "log.txt")]
+            results += [*self.folder.glob("*.png"), *self.folder.glob("*.pdf")]
         models = [path for stem in stems for path in self.folder.glob(f"{stem}.pt")]
         return [*results, *models, *self._unfinished(), configuration_file(self.folder, self.only)]
 
@@ -133,7 +134,8 @@ class Run:
 
     def _agree(self) -> None:
         path = configuration_file(self.folder, self.only)
-        if path.exists():
+        begun = any(left.suffix == ".pt" and left.exists() for left in self._written())
+        if begun and path.exists():
             theirs = checkpoint.read_json(path)
             differing = [
                 f"{name} (there {theirs.get(name)!r}, now {self.configuration.get(name)!r})"
@@ -202,10 +204,12 @@ class Run:
         for path in self.unfinished.glob(f"{prefix}*"):
             path.unlink(missing_ok=True)
 
-    def finish(self, results: dict, table: str) -> dict:
-        """Writes results.json and results.md, prints the table, and returns the results."""
+    def finish(self, results: dict, table: str, draw: Callable[[], None] | None = None) -> dict:
+        """Writes results.json, results.md and the figures (`draw`), prints the table, and returns the results."""
         checkpoint.write_json(self.folder / "results.json", results)
         checkpoint.write_text(self.folder / "results.md", table)
+        if draw is not None:
+            draw()
         for path in self._unfinished():
             path.unlink(missing_ok=True)
         with suppress(OSError):  # another run of this folder has left something to go on from
