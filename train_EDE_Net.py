@@ -3,6 +3,7 @@
 python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'evaluate(split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'predict("cat.png", checkpoint="checkpoints/EDE_Net_cifar100_…/stage_10.pt")'
+python train_EDE_Net.py 'compare("FOLDER", "FOLDER")'
 python train_EDE_Net.py 'demo()'
 """
 
@@ -14,6 +15,7 @@ from datasets import synthetic, tasks
 from datasets.rehearsal import require_room
 from datasets.stream import TaskStream
 from utils import command, device, evaluation, figures, recipes, report, setup, stage_two
+from utils.comparison import compare
 from utils.prediction import predict
 from utils.run import Run
 
@@ -108,7 +110,7 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    with command.line(train_model, evaluate, predict, demo, options=recipes.NAMES, example=EXAMPLE):
+    with command.line(train_model, evaluate, predict, compare, demo, options=recipes.NAMES, example=EXAMPLE):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
         # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")

@@ -9,6 +9,7 @@ import torch
 import train_classifier
 import train_EDE_Net
 from datasets import synthetic
+from utils import figures
 
 torch.set_num_threads(1)
 
@@ -26,6 +27,7 @@ TINY = {
     "unlabeled_batch_size": 8,
     "finetune_batch_size": 16,
     "max_accuracy_loss": 100.0,
+    "lambda_u": 10.0,
 }
 REHEARSAL = 31  # 10 exemplars a class after the first task, 5 after the second, 3 after the third
 
@@ -63,3 +65,10 @@ def finished(tiny_options, tmp_path_factory) -> SimpleNamespace:
         stage_two=second,
         stage_one_files=before,
     )
+
+
+@pytest.fixture
+def without_figures(monkeypatch) -> None:
+    """Runs draw nothing: a figure takes longer than a tiny training. The run in `finished` has drawn its own."""
+    for name in ("classifiers", "ede_net"):
+        monkeypatch.setattr(figures, name, lambda *arguments: None)

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 120  # seconds until a process that hangs fails its test
+PATIENCE = 300  # seconds until a process that hangs fails its test
 # Processes are forked from one that has imported PyTorch: a start takes milliseconds instead of seconds.
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["train_classifier", "train_EDE_Net", "trainMTIL", "processes"])

@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +181,18 @@ def test_another_accuracy_of_stage_one_is_an_error(sequence, tmp_path):
     torch.save(content, path)
     with pytest.raises(UserError, match=r"cifar10 \+ mnist, 2 a class: alone \[.*reported \["):
         trainMTIL.evaluate(num_per_class=2, **{**sequence, "checkpoint_root": str(tmp_path)})
+
+
+def test_the_sequences_folders_have_their_figures(sequence):
+    found = {
+        folder: sorted(path.stem for path in Path(sequence["checkpoint_root"], "MTIL", folder).glob("*.png"))
+        for folder in ("classifier_resnet18", "EDE_Net_resnet18")
+    }
+    exemplars = ["exemplars_cifar10_mnist_1", "exemplars_cifar10_mnist_2"]
+    assert found == {
+        "classifier_resnet18": ["training"],
+        "EDE_Net_resnet18": ["accuracy", "accuracy_matrix", *exemplars, "training"],
+    }
 
 
 def test_a_network_that_is_not_there_is_named(sequence):

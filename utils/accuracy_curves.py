@@ -67,17 +67,17 @@ def _curve(axes: "Axes", curve: Curve, style: dict, numbers: bool) -> None:
 
 
 def _marks(axes: "Axes", curves: Sequence[Curve], published: dict[str, float]) -> None:
-    """The averages as marks on a line, named beside it: published ones in grey, the curves' own in their style."""
-    own = {curve.label if len(curves) > 1 else "this run": (curve.average, index) for index, curve in enumerate(curves)}
-    marks = [(value, name, None) for name, value in published.items()]
-    marks = sorted(marks + [(value, name, index) for name, (value, index) in own.items()], key=lambda mark: mark[0])
+    """The averages as marks on a line, named beside it: published ones in grey, the curves' own as in the legend."""
+    own = [(curve.average, "this run" if len(curves) == 1 else "", index) for index, curve in enumerate(curves)]
+    marks = [(value, name, None) for name, value in published.items()] + own
+    marks.sort(key=lambda mark: mark[0])
     low, high = axes.get_ylim()
     places = plotting.spread([value for value, _, _ in marks], LABEL_DISTANCE * (high - low))
     for (value, name, index), place in zip(marks, places, strict=True):
         style = plotting.line_style(index) if index is not None else {"color": plotting.GREY, "marker": "_"}
-        axes.plot([0], [value], color=style["color"], marker=style["marker"], markersize=7, linestyle="none")
+        axes.plot([0], [value], color=style["color"], marker=style["marker"], markersize=6, linestyle="none")
         axes.annotate(
-            f"{name} {value:.1f}",
+            f"{name} {value:.1f}".strip(),
             (0, value),
             (0.25, place),
             va="center",

@@ -206,7 +206,9 @@ MTIL: dict[str, dict[str, Any]] = {
     "cpu": {
         "widths": (16, 32, 32, 32),
         "epochs": 15,
+        "lr": 2e-3,
         "finetune_epochs": 20,
+        "finetune_lr": 1e-3,
         "finetune_batch_size": 128,
         "min_updates": 200,
     },

@@ -7,7 +7,7 @@ import torch
 
 from datasets import catalog
 from datasets.stream import Images
-from utils import checkpoint, figures, plotting, training_curves
+from utils import checkpoint, figures, plotting, report, training_curves
 from utils.training_curves import Training
 
 ALONE = (
@@ -23,7 +23,9 @@ def classifiers(folder: Path, results: dict) -> None:
         for name, each in results["datasets"].items()
     }
     title = "Stage one: loss, and accuracy on the images that judge"
-    training_curves.draw(folder / "training", panels, title, "Each data set alone, supervised.")
+    selections = {each["configuration"]["selection"] for each in results["datasets"].values()}
+    notes = [report.selection_note(selection) for selection in sorted(selections)]
+    training_curves.draw(folder / "training", panels, title, " ".join(["Each data set alone, supervised.", *notes]))
 
 
 def networks(folder: Path, results: dict) -> None:
@@ -42,10 +44,12 @@ def networks(folder: Path, results: dict) -> None:
         plotting.heat_map(axes, rows, labels, [catalog.title(name) for name in names])
         axes.set_ylabel("joined network: exemplars a class")
     panels = {
-        f"{'+'.join(map(catalog.title, each['datasets']))}: {each['num_per_class']}": [Training(each["history"])]
+        f"{' + '.join(map(catalog.title, each['datasets']))}\n{each['num_per_class']} a class": [
+            Training(each["history"])
+        ]
         for each in found
     }
-    note = "Named by data sets and exemplars a class. Nothing is held out in stage two: the last epoch is kept."
+    note = "Nothing is held out in stage two: the last epoch is kept."
     training_curves.draw(folder / "training", panels, "Stage two: loss of fine-tuning", note)
 
 
@@ -76,6 +80,7 @@ def accuracy(path: Path, sequences: dict[tuple[str, ...], Sequence[dict]]) -> No
             axes.set_visible(False)
         for axes in grid[:, 0]:
             axes.set_ylabel("test accuracy (%)")
+        handles["mean"] = handles.pop("mean")  # the last one
         plotting.legend_under_title(figure, list(handles.values()), columns=6)
 
 

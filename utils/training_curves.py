@@ -74,6 +74,7 @@ def _trainings(axes: "Axes", row: Sequence[Training], kind: str) -> None:
                               textcoords="offset points", va="top", fontsize=6)  # fmt: skip
         begin += len(each.history)
     axes.set_xlim(0, begin + 1)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _look(number: int, kept: bool) -> dict:
