@@ -117,8 +117,9 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    functions = (train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo)
-    with command.line(*functions, options=recipes.MTIL_NAMES, example=EXAMPLE):
+    with command.line(
+        train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, options=recipes.MTIL_NAMES, example=EXAMPLE
+    ):
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)

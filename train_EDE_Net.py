@@ -43,9 +43,9 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     folder = setup.ede_net_folder(settings, split, rehearsal_size)
     arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     with Run(folder, settings, 2, arguments) as run:
-        run.adopt("EDE_Net_*", lambda index, name: [f"stage_{index + 1}.pt"])
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
+        stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, "stage two, tasks"):
             if not stage_two.finished(run, stage_one, task):
                 grow(run, stage_one, stream, task)

@@ -16,9 +16,10 @@ def flops(model: nn.Module, size: int = 32) -> int:
 
     Counts convolutions and matrix products, by `torch.utils.flop_counter`; the model is left as it was.
     """
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     image = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
     with FlopCounterMode(display=False) as counter:
         model.eval()(image)
-    model.train(training)
+    for module, training in modes:
+        module.training = training
     return int(counter.get_total_flops())

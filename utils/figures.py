@@ -47,7 +47,7 @@ def ede_net(folder: Path, results: dict, stream: TaskStream) -> None:
         if history
     }
     if panels:
-        note = f"{title}. Nothing is held out in stage two: the last epoch is kept."
+        note = f"{title}. {protocol(configuration)} Nothing is held out in stage two: the last epoch is kept."
         training_curves.draw(folder / "training", panels, "Stage two: loss of fine-tuning", note)
     last = stream.tasks[-1]
     lists = checkpoint.read(stage_file(folder, last.index), "ede_net")["exemplars"]
@@ -66,7 +66,7 @@ def protocol(configuration: dict) -> str:
     order = configuration["class_order"]
     orders = {"NoneType": "the data set's class order", "int": f"class order of seed {order}"}
     unlabelled = "unlabelled images of another data set by MixMatch" if configuration["mixmatch"] else "none unlabelled"
-    chosen = " CHOSEN ON THE TEST SET." if configuration["selection"] == "test" else ""
+    chosen = " Stage one was SELECTED ON THE TEST SET." if configuration["selection"] == "test" else ""
     order = orders.get(type(order).__name__, "a class order given as a list")
     return f"This run: {configuration['rehearsal_size']} exemplars in all, {unlabelled}, {order}.{chosen}"
 

@@ -154,12 +154,18 @@ class Run:
         names = dict.fromkeys([*theirs, *mine])
         return [name for name in names if name not in self.free and theirs.get(name) != mine.get(name)]
 
-    def adopt(self, pattern: str, files: Callable[[int, str], Sequence[str]]) -> None:
+    def adopt(
+        self,
+        pattern: str,
+        files: Callable[[int, str], Sequence[str]],
+        fits: Callable[[Path, int], bool] = lambda folder, index: True,
+    ) -> None:
         """Goes on from another run's finished tasks, if it began alike: same options, same first tasks.
 
         Args:
             pattern: of the folders beside this one that may hold such a run.
             files: (task number from 0, task name as in "0to10") -> names of the files that a finished task leaves.
+            fits: (that run's folder, task number) -> whether its task can be gone on from; none after one that cannot.
         """
         if self.settings.restart:
             return
@@ -167,7 +173,7 @@ class Run:
         for folder in sorted(self.folder.parent.glob(pattern)):
             borders = zip(pairwise(bounds), pairwise(self._bounds_alike(folder)), strict=False)
             for index, (mine, other) in enumerate(borders):
-                if mine != other:
+                if mine != other or not fits(folder, index):
                     break
                 for name in files(index, f"{mine[0]}to{mine[1]}"):
                     if (folder / name).exists() and not (self.folder / name).exists():

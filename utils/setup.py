@@ -66,7 +66,12 @@ def arguments(split: Split, **others: object) -> dict:
 
 
 def unlabelled_images(settings: Settings, device: torch.device) -> Tensor:
-    """The training images of another data set, uint8 [N, 3, 32, 32], without their labels."""
+    """The training images of another data set, uint8 [N, 3, 32, 32], without their labels.
+
+    Raises: `UserError` for the data set that is learned: its images of old classes are out of reach, labelled or not.
+    """
+    if catalog.canonical_name(settings.unlabeled) == DATASET:
+        raise UserError(f'unlabeled="{settings.unlabeled}" is the data set that is learned: expected another one')
     return catalog.load(settings.unlabeled, settings.data_root, "train").images.to(device)
 
 

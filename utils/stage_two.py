@@ -62,6 +62,15 @@ def new_submodel(run: Run, stage_one: StageOne, task: Task) -> tuple[ResNet18, s
     return model, content["fingerprint"]
 
 
+def grown_from(folder: Path, stage_one: StageOne, task: Task, run: Run) -> bool:
+    """Whether the task's stage is in `folder` and was grown from the sub-model that stage one's folder holds now."""
+    path = stage_file(folder, task.index)
+    if not path.exists():
+        return False
+    sources = checkpoint.read(path, "ede_net").get("submodels", [])
+    return sources[-1:] == [new_submodel(run, stage_one, task)[1]]
+
+
 def finished(run: Run, stage_one: StageOne, task: Task) -> bool:
     """Whether the task's stage is there.
 
@@ -70,14 +79,22 @@ def finished(run: Run, stage_one: StageOne, task: Task) -> bool:
     path = stage_file(run.folder, task.index)
     if not path.exists():
         return False
-    grown_from = checkpoint.read(path, "ede_net").get("submodels", [])
-    if grown_from[-1:] != [new_submodel(run, stage_one, task)[1]]:
+    if not grown_from(run.folder, stage_one, task, run):
         raise UserError(
             f"{path} was grown from another sub-model than {stage_one.folder} holds now: begin stage two anew with "
             f"restart=True, or give another checkpoint_root"
         )
     run.console.say(f"stage {task.index + 1}: done before, {path.name} is there")
     return True
+
+
+def adopt(run: Run, stage_one: StageOne, stream: TaskStream) -> None:
+    """Goes on from the stages of another run that began alike and from the same sub-models."""
+    run.adopt(
+        "EDE_Net_*",
+        files=lambda index, name: [stage_file(run.folder, index).name],
+        fits=lambda folder, index: grown_from(folder, stage_one, stream.tasks[index], run),
+    )
 
 
 def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Task) -> training.Progress:
