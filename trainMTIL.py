@@ -67,9 +67,9 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         with Run(folder, settings, 2, arguments, only=stem) as run:
             if not sequence.finished(run, joined, num_per_class):
                 sequence.join(run, joined, num_per_class)
-            results = sequence.network_results(folder, sequence.classifier_folder(settings))
-            run.finish(results, sequence.network_table(results), partial(sequence_figures.networks, folder, results))
-    sequence_figures.exemplars(folder, stem, settings.data_root)
+            results = sequence.network_results(folder)
+            draw = partial(sequence_figures.stage_two, folder, results, stem, settings.data_root)
+            run.finish(results, sequence.network_table(results), draw)
     return results
 
 

@@ -120,18 +120,6 @@ def _check_agreement(bounds: list[int], split_type: str) -> None:
     )
 
 
-def split_title(split_list: Sequence[int], split_type: str) -> str:
-    """A valid split in words, for logs and tables: ``"s50-t5: 50 classes, then 5 tasks of 10 classes"``."""
-    first, *later = sizes = _task_sizes(split_list)
-    if len(set(sizes)) == 1:
-        text = f"{_count(len(sizes), 'task')} of {_count(first, 'class')}"
-    elif len(set(later)) == 1:
-        text = f"{_count(first, 'class')}, then {_count(len(later), 'task')} of {_count(later[0], 'class')}"
-    else:
-        text = f"tasks of {', '.join(map(str, sizes[:-1]))} and {_count(sizes[-1], 'class')}"
-    return f"{split_type}: {text}"
-
-
 def class_order(spec: int | Sequence[int] | None, num_classes: int) -> list[int]:
     """The order in which the data's classes are learned: position in the order -> label in the data's files.
 

@@ -72,13 +72,17 @@ class Script:
         """Epochs this process has finished."""
         return self.out.count(": epoch ")
 
-    def after(self, epochs: int, seconds: float = 0.0) -> bool:
-        """Waits for so many epochs and then so long; False if the process ended before."""
+    def after(self, epochs: int, share: float = 0.0) -> bool:
+        """Waits for so many epochs and this share of the next; False if the process ended before."""
         deadline = time.monotonic() + PATIENCE
-        while self.epochs() < epochs and self.process.is_alive():
-            assert time.monotonic() < deadline, self.out + self.err
-            time.sleep(0.002)
-        time.sleep(seconds)
+        last, length = None, 0.1
+        for number in range(1, epochs + 1):
+            while self.epochs() < number and self.process.is_alive():
+                assert time.monotonic() < deadline, self.out + self.err
+                time.sleep(0.002)
+            now = time.monotonic()
+            last, length = now, length if last is None else now - last
+        time.sleep(share * length)
         return self.process.is_alive()
 
     def signal(self, number: int) -> None:

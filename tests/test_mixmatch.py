@@ -294,3 +294,13 @@ def test_mixup_mixes_over_all_parts_of_the_batch():
         for i, j in enumerate(order)
     ]
     assert float(outcome.loss.detach()) == pytest.approx(sum(slow) / 9, rel=1e-4)
+
+
+def test_every_weight_learns_under_autocast():
+    """Labels are guessed without a gradient in the same autocast: what was cast there must not be used again."""
+    model = resnet18(5, (4, 4, 8, 8), seed=0).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = mixmatch(5, alpha=0.75, sharpening=0.5, lambda_u=1.0)(model, batch(), step()).loss
+    loss.backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+    assert all(weight.grad.abs().sum() > 0 for weight in model.parameters() if weight.ndim == 4)

@@ -187,6 +187,12 @@ def test_a_network_exactly_at_the_bound_is_accepted():
     assert compressed([75.9, 0.0], max_rounds=1).result is None
 
 
+def test_the_bound_holds_for_every_number_of_images_right():
+    for right in range(10, 251):  # of 250: 4 points are 10 images
+        run = compressed([100 * (right - 10) / 250], teacher_score=100 * right / 250, max_rounds=1)
+        assert run.attempts[0].accepted
+
+
 def test_after_a_failure_there_is_one_attempt_half_way():
     run = compressed([79.0, 50.0, 78.0])
     good, failed = run.widths[0], run.widths[1]

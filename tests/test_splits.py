@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from datasets.tasks import class_order, parse_split_type, resolve_split, split_list_of, split_title, split_type_of
+from datasets.tasks import class_order, parse_split_type, resolve_split, split_list_of, split_type_of
 from utils.errors import UserError
 
 DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=200)
@@ -203,21 +203,6 @@ def test_tuples_ranges_and_numpy_integers_become_a_new_list_of_python_integers()
     for bounds in [(0, 10), range(0, 20, 10), [np.int64(0), np.int32(10)]]:
         assert resolve_split(bounds, None) == [0, 10]
         assert {type(bound) for bound in resolve_split(bounds, None)} == {int}
-
-
-@pytest.mark.parametrize(
-    ("bounds", "title"),
-    [
-        (DOCUMENTED["s0-t10"], "s0-t10: 10 tasks of 10 classes"),
-        (DOCUMENTED["s50-t5"], "s50-t5: 50 classes, then 5 tasks of 10 classes"),
-        ([0, 50, 60], "s50-t1: 50 classes, then 1 task of 10 classes"),
-        ([0, 2, 3, 4], "s2-t2: 2 classes, then 2 tasks of 1 class"),
-        ([0, 10, 15, 40], "s10-t2: tasks of 10, 5 and 25 classes"),
-        ([0, 100], "s0-t1: 1 task of 100 classes"),
-    ],
-)
-def test_a_title_tells_the_split_in_words(bounds, title):
-    assert split_title(bounds, split_type_of(bounds)) == title
 
 
 # --- class orders

@@ -33,11 +33,13 @@ class Curve:
     deviation: Sequence[float] | None = None
 
 
-def draw(path: Path, curves: Sequence[Curve], published: dict[str, float], title: str, caption: str) -> None:
+def draw(
+    path: Path, curves: Sequence[Curve], published: dict[str, float], title: str, caption: str, pdf: bool = False
+) -> None:
     """Writes the figure; `published` is method -> average incremental accuracy (%), for the marks at its side."""
     columns = 2 if len(curves) > 2 else 1
     lines = -(-len(curves) // columns)
-    with plotting.picture(path, 4.0 + 0.16 * lines, title, caption, legend=lines) as figure:
+    with plotting.picture(path, 4.0 + 0.16 * lines, title, caption, lines, pdf) as figure:
         main, side = (
             figure.subplots(1, 2, sharey=True, width_ratios=[3.1, 1]) if published else (figure.subplots(), None)
         )

@@ -158,6 +158,7 @@ def write_ede_net(path: Path, net: EDENet, content: dict) -> None:
             "widths": [list(widths) for widths in net.widths],
             "classes_per_task": net.classes_per_task,
             "model": net.state_dict(),
+            "fingerprint": fingerprint(net),
             **content,
         },
     )

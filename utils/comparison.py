@@ -171,4 +171,4 @@ def draw(path: Path, groups: Sequence[dict], runs: Sequence[dict]) -> None:
         f"Unlabelled images too with mixmatch=True. {published.PROTOCOL}" if same else "",
     ]
     caption = " ".join(note for note in notes if note)
-    accuracy_curves.draw(path, curves, same, "Accuracy on all classes seen, after each task", caption)
+    accuracy_curves.draw(path, curves, same, "Accuracy on all classes seen, after each task", caption, pdf=True)

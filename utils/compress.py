@@ -7,6 +7,9 @@ from models.pruning import halfway, kept_channels, stage_widths
 from models.resnet import ResNet18
 from utils.recipes import Settings
 
+# Accuracies are quotients in floating point: exactly `max_accuracy_loss` points may come out a hair above it.
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -40,7 +43,7 @@ def compress(
 
     def attempt(widths: tuple[int, ...]) -> Attempt:
         model, score = distil(len(attempts) + 1, widths)
-        attempts.append(Attempt(model, score, accepted=score >= teacher_score - settings.max_accuracy_loss))
+        attempts.append(Attempt(model, score, accepted=teacher_score - score <= settings.max_accuracy_loss + ROUNDING))
         return attempts[-1]
 
     for _ in range(settings.max_rounds):

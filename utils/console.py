@@ -61,14 +61,17 @@ class Console:
 
     def each(self, items: Sequence[Item], title: str) -> Iterator[Item]:
         """The items one by one, with the bar of the whole run above that of the training, or a line for each."""
-        begun = time.monotonic()
+        taken = []
         with self._bar(title, len(items), position=0) as bar:
-            for done, item in enumerate(items):
+            for done, item in enumerate(items, start=1):
+                begun = time.monotonic()
                 yield item
                 bar.update()
-                if not self.terminal and done + 1 < len(items):
-                    left = (time.monotonic() - begun) / (done + 1) * (len(items) - done - 1)
-                    self.show(f"{title}: {done + 1} of {len(items)} done, {tables.duration(left)} left at this pace")
+                taken.append(time.monotonic() - begun)
+                slow = [seconds for seconds in taken if seconds > max(taken) / 100]  # the others were done before
+                if not self.terminal and done < len(items):
+                    left = sum(slow) / len(slow) * (len(items) - done)
+                    self.show(f"{title}: {done} of {len(items)} done, {tables.duration(left)} left at this pace")
 
     @contextmanager
     def epochs(self, title: str, total: int, done: int, judged: str) -> Iterator["EpochBar"]:

@@ -1,6 +1,7 @@
 """Where a run computes, and in which precision."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,18 @@ def casting(amp: str, device: torch.device) -> Casting:
             return Casting("cuda", torch.bfloat16)
         return Casting("cuda", torch.float16 if capability >= (7, 0) else None)
     return Casting(device.type, torch.bfloat16 if device.type == "cpu" and cpu_multiplies_bfloat16() else None)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 products on CUDA are exact ones within this block: no TF32, and the algorithm is not chosen by timing."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
 
 
 def cpu_multiplies_bfloat16() -> bool:

@@ -1,4 +1,4 @@
-"""The figures of a CIFAR-100 run's folder, drawn from its results: PNG to look at, PDF to print."""
+"""The figures of a CIFAR-100 run's folder, drawn from its results."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -137,11 +137,13 @@ def _sums(tasks: Sequence[dict]) -> str:
 
 
 def exemplar_sheet(path: Path, exemplars: Images, class_names: Sequence[str], caption: str) -> None:
-    """The first exemplars of every class, a class a line.
+    """The first exemplars of every class, a class a line; nothing where none are kept.
 
     Args:
         exemplars: uint8 [N, 3, H, W] with labels 0..len(class_names)-1, in the order in which they are kept.
     """
+    if len(exemplars) == 0:  # a memory that has less than one image a class after the last task
+        return
     counts = torch.bincount(exemplars.labels.cpu(), minlength=len(class_names)).tolist()
     blocks = 1 if len(class_names) <= 20 else 2 if len(class_names) <= 50 else 3
     lines = -(-len(class_names) // blocks)

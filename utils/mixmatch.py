@@ -47,6 +47,8 @@ def guess_labels(model: nn.Module, views: list[Tensor], temperature: float) -> T
     """
     with frozen_statistics(model):
         logits = model(torch.cat(views)).float()
+    # Weights that were cast here know no gradient, and some versions of autocast would hand them to the training pass.
+    torch.clear_autocast_cache()
     probabilities = torch.stack(logits.softmax(dim=1).chunk(len(views))).mean(dim=0)
     return sharpen(probabilities, temperature)
 

@@ -56,8 +56,10 @@ def line_style(index: int) -> dict:
 
 
 @contextmanager
-def picture(path: Path, height: float, title: str, caption: str = "", legend: int = 0) -> "Iterator[Figure]":
-    """A figure to draw in, written as PNG and PDF at the end: the same bytes for the same drawing.
+def picture(
+    path: Path, height: float, title: str, caption: str = "", legend: int = 0, pdf: bool = False
+) -> "Iterator[Figure]":
+    """A figure to draw in, written as PNG at the end: the same bytes for the same drawing.
 
     Args:
         path: without its ending.
@@ -65,6 +67,7 @@ def picture(path: Path, height: float, title: str, caption: str = "", legend: in
         title: over it.
         caption: under it, in small letters.
         legend: how many lines are left for a legend under the title, see `legend_under_title`.
+        pdf: whether to write a PDF too, which takes as long again, as its fonts are cut to size.
 
     Raises: `UserError` if it cannot be written.
     """
@@ -81,13 +84,17 @@ def picture(path: Path, height: float, title: str, caption: str = "", legend: in
             lines = textwrap.fill(caption, 142)
             figure.supxlabel(lines, x=0.01, ha="left", fontsize=6.5, color="#404040", linespacing=1.3)
         yield figure
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # everything has its place now: not to be found again for each format
-        without_date = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-        for ending, metadata in without_date.items():
-            content = io.BytesIO()
-            figure.savefig(content, format=ending, dpi=DPI, metadata=metadata)
-            checkpoint.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
+        _save(figure, path, {"png": {"Software": None}, **({"pdf": {"CreationDate": None}} if pdf else {})})
+
+
+def _save(figure: "Figure", path: Path, formats: dict[str, dict]) -> None:
+    """Writes the figure in every format with these metadata: no date, no version."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # everything has its place now: not to be found again for each format
+    for ending, metadata in formats.items():
+        content = io.BytesIO()
+        figure.savefig(content, format=ending, dpi=DPI, metadata=metadata)
+        checkpoint.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
 
 
 def legend_under_title(figure: "Figure", handles: Sequence, columns: int) -> None:

@@ -1,6 +1,6 @@
 """What a run found: `results.json` as a dict, and `results.md` as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datasets.stream import TaskStream
@@ -18,6 +18,11 @@ def selection_note(selection: str) -> str:
             "the very images that the accuracies are of, which flatters them."
         )
     return "Epochs kept and compression accepted were judged on held-out training images; the test set decided nothing."
+
+
+def selection_notes(selections: Iterable[str]) -> str:
+    """The same for results that rest on several choices: each way once."""
+    return " ".join(selection_note(selection) for selection in sorted(set(selections)))
 
 
 def widths(values: Sequence[int]) -> str:

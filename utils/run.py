@@ -119,11 +119,11 @@ class Run:
         """What earlier runs of this configuration left in the folder, its configuration last."""
         if self.only:
             stems = [f"model_{self.only}"]
-            results = [*self.folder.glob(f"*_{self.only}.png"), *self.folder.glob(f"*_{self.only}.pdf")]
+            results = [*self.folder.glob(f"*_{self.only}.png")]
         else:
             stems = ["model_*", "stage_*"]
             results = [self.folder / name for name in ("results.json", "results.md", "log.txt")]
-            results += [*self.folder.glob("*.png"), *self.folder.glob("*.pdf")]
+            results += self.folder.glob("*.png")
         models = [path for stem in stems for path in self.folder.glob(f"{stem}.pt")]
         return [*results, *models, *self._unfinished(), configuration_file(self.folder, self.only)]
 
@@ -216,8 +216,6 @@ class Run:
         checkpoint.write_text(self.folder / "results.md", table)
         if draw is not None:
             draw()
-        for path in self._unfinished():
-            path.unlink(missing_ok=True)
         with suppress(OSError):  # another run of this folder has left something to go on from
             self.unfinished.rmdir()
         self.console.note("finished")

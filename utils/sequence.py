@@ -1,6 +1,6 @@
 """MNIST → SVHN → CIFAR-10: several data sets, one after the other, told apart without being told which is which."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -190,10 +190,11 @@ def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
     )
 
 
-def submodel(run: Run, name: str) -> tuple[ResNet18, str]:
-    """Stage one's network of a data set, and its fingerprint.
+def submodel(run: Run, name: str) -> tuple[ResNet18, dict]:
+    """Stage one's network of a data set, and what a joined network's file says of it.
 
-    Raises: `UserError` that prints the command which makes it, if it is not there.
+    Raises: `UserError` that prints the command which makes it, if it is not there; if its epochs were chosen in another
+        way than this run says.
     """
     path = task_file(classifier_folder(run.settings), name, compressed=False)
     if not path.is_file():
@@ -202,7 +203,17 @@ def submodel(run: Run, name: str) -> tuple[ResNet18, str]:
         )
         raise UserError(f"{path} is not there: stage two needs stage one's network, which this makes: {command}")
     model, content = checkpoint.load_classifier(path, run.device)
-    return model, content["fingerprint"]
+    selection = content["configuration"]["selection"]
+    if selection != run.settings.selection:
+        raise UserError(
+            f'{path} was made with selection="{selection}", now "{run.settings.selection}": give the same, '
+            f"or make it anew in another checkpoint_root"
+        )
+    return model, {
+        "fingerprint": content["fingerprint"],
+        "selection": selection,
+        "alone": content["results"]["test_accuracy"],
+    }
 
 
 def finished(run: Run, names: Sequence[str], num_per_class: int) -> bool:
@@ -248,15 +259,13 @@ def classifier_results(folder: Path) -> dict:
     return {"stage": 1, "datasets": datasets}
 
 
-def network_results(folder: Path, classifiers: Path) -> dict:
+def network_results(folder: Path) -> dict:
     """The results of every joined network so far, read from the checkpoints.
 
     For each: `alone` the accuracy (%) of stage one's networks among their own classes and `selection` how their epochs
-    were chosen, `joined` that in the joined
-    network among all outputs, `mean` over the data sets, `elsewhere` the share (%) of test images taken for another
-    data set's class.
+    were chosen, `joined` the accuracy in the joined network among all outputs, `mean` that over the data sets,
+    `elsewhere` the share (%) of test images taken for another data set's class.
     """
-    alone = classifier_results(classifiers)["datasets"]
     networks = []
     for path in folder.glob("model_*.pt"):
         content = checkpoint.read(path, "ede_net")
@@ -266,8 +275,8 @@ def network_results(folder: Path, classifiers: Path) -> dict:
             {
                 "datasets": names,
                 "num_per_class": content["num_per_class"],
-                "alone": [alone[name]["test_accuracy"] if name in alone else None for name in names],
-                "selection": [alone[name]["configuration"]["selection"] for name in names if name in alone],
+                "alone": [source["alone"] for source in content["submodels"]],
+                "selection": [source["selection"] for source in content["submodels"]],
                 "joined": joined,
                 "mean": sum(joined) / len(joined),
                 "elsewhere": [
@@ -299,7 +308,7 @@ def classifier_table(results: dict) -> str:
         [
             "# Stage one of the sequence: test accuracy (%) of each data set alone",
             "",
-            _notes(each["configuration"]["selection"] for each in results["datasets"].values()),
+            report.selection_notes(each["configuration"]["selection"] for each in results["datasets"].values()),
             "",
             tables.markdown_table(header, rows),
             "",
@@ -343,14 +352,9 @@ def network_table(results: dict) -> str:
             "",
             "Test accuracy (%): `alone` by stage one's network among the set's own classes; `joined` by the EDE-Net "
             "among the classes of all its data sets, without being told which set an image is from. "
-            + _notes(selection for each in results["networks"] for selection in each["selection"]),
+            + report.selection_notes(selection for each in results["networks"] for selection in each["selection"]),
             "",
             tables.markdown_table(header, rows, align="lrl" + "r" * 6),
             "",
         ]
     )
-
-
-def _notes(selections: Iterable[str]) -> str:
-    """How stage one's epochs were chosen, each way once."""
-    return " ".join(report.selection_note(selection) for selection in sorted(set(selections)))

@@ -23,9 +23,14 @@ def classifiers(folder: Path, results: dict) -> None:
         for name, each in results["datasets"].items()
     }
     title = "Stage one: loss, and accuracy on the images that judge"
-    selections = {each["configuration"]["selection"] for each in results["datasets"].values()}
-    notes = [report.selection_note(selection) for selection in sorted(selections)]
-    training_curves.draw(folder / "training", panels, title, " ".join(["Each data set alone, supervised.", *notes]))
+    note = report.selection_notes(each["configuration"]["selection"] for each in results["datasets"].values())
+    training_curves.draw(folder / "training", panels, title, f"Each data set alone, supervised. {note}")
+
+
+def stage_two(folder: Path, results: dict, stem: str, data_root: str) -> None:
+    """All pictures of stage two's folder, the exemplars those of the network whose files end in `stem`."""
+    networks(folder, results)
+    exemplars(folder, stem, data_root)
 
 
 def networks(folder: Path, results: dict) -> None:
@@ -34,12 +39,13 @@ def networks(folder: Path, results: dict) -> None:
     sequences: dict[tuple[str, ...], list[dict]] = {}
     for each in found:
         sequences.setdefault(tuple(each["datasets"]), []).append(each)
-    accuracy(folder / "accuracy", sequences)
+    selected = report.selection_notes(selection for each in found for selection in each["selection"])
+    accuracy(folder / "accuracy", sequences, f"{ALONE} {selected}")
     names = list(dict.fromkeys(name for each in reversed(found) for name in each["datasets"]))
     rows = [[dict(zip(each["datasets"], each["joined"], strict=True)).get(name) for name in names] for each in found]
     labels = [f"{_title(each['datasets'])}: {each['num_per_class']}" for each in found]
     title = "Accuracy on each data set (%), among the classes of all"
-    with plotting.picture(folder / "accuracy_matrix", 1.2 + 0.26 * max(3, len(rows)), title) as figure:
+    with plotting.picture(folder / "accuracy_matrix", 1.2 + 0.26 * max(3, len(rows)), title, selected) as figure:
         axes = figure.subplots()
         plotting.heat_map(axes, rows, labels, [catalog.title(name) for name in names])
         axes.set_ylabel("joined network: exemplars a class")
@@ -53,13 +59,13 @@ def networks(folder: Path, results: dict) -> None:
     training_curves.draw(folder / "training", panels, "Stage two: loss of fine-tuning", note)
 
 
-def accuracy(path: Path, sequences: dict[tuple[str, ...], Sequence[dict]]) -> None:
+def accuracy(path: Path, sequences: dict[tuple[str, ...], Sequence[dict]], note: str) -> None:
     """Accuracy of every data set in the joined network over exemplars a class, a panel for each sequence."""
     counts = sorted({each["num_per_class"] for row in sequences.values() for each in row})
     columns = min(2, len(sequences))
     lines = -(-len(sequences) // columns)
     names = list(dict.fromkeys(name for row in reversed(sequences) for name in row))
-    with plotting.picture(path, 0.9 + 2.4 * lines, "Accuracy in the joined network", ALONE, legend=1) as figure:
+    with plotting.picture(path, 0.9 + 2.4 * lines, "Accuracy in the joined network", note, legend=1) as figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
         handles = {}
         for axes, (joined, row) in zip(grid.flat, sequences.items(), strict=False):

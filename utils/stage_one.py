@@ -154,6 +154,7 @@ def train_temporary(run: Run, data: TaskImages) -> None:
             "training",
             title,
         )
+        run.forget(f"{data.name}_")  # rounds of compression that another network taught
 
     run.once(path, make, title)
 
@@ -198,7 +199,13 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         checkpoint.write_classifier(
             path,
             teacher if best is None else best.model,
-            {"task": data.name, "results": results, "rounds": rounds, "configuration": run.configuration},
+            {
+                "task": data.name,
+                "teacher": unpruned["fingerprint"],
+                "results": results,
+                "rounds": rounds,
+                "configuration": run.configuration,
+            },
         )
 
     tried: list[dict] = []
@@ -206,5 +213,7 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
     teacher, unpruned = checkpoint.load_classifier(source, run.device)
     if unpruned.get("task") != name or teacher.num_classes != data.num_classes:
         raise UserError(f"{source} was trained for {unpruned.get('task')}, expected {name}: delete it to make it anew")
+    if path.exists() and checkpoint.read(path, "classifier").get("teacher") != unpruned["fingerprint"]:
+        raise UserError(f"{path} was taught by another network than {source} holds now: delete it to make it anew")
     run.once(path, make, f"task {name}, compression")
     run.forget(f"{name}_")

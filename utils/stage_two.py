@@ -63,25 +63,30 @@ def new_submodel(run: Run, stage_one: StageOne, task: Task) -> tuple[ResNet18, s
 
 
 def grown_from(folder: Path, stage_one: StageOne, task: Task, run: Run) -> bool:
-    """Whether the task's stage is in `folder` and was grown from the sub-model that stage one's folder holds now."""
+    """Whether the task's stage is in `folder` and was grown from the stage before and the sub-model there are now."""
     path = stage_file(folder, task.index)
     if not path.exists():
         return False
-    sources = checkpoint.read(path, "ede_net").get("submodels", [])
-    return sources[-1:] == [new_submodel(run, stage_one, task)[1]]
+    stage = checkpoint.read(path, "ede_net")
+    before = stage_file(folder, task.index - 1)
+    if task.index and not (
+        before.exists() and checkpoint.read(before, "ede_net")["fingerprint"] == stage.get("previous")
+    ):
+        return False
+    return stage.get("submodels", [])[-1:] == [new_submodel(run, stage_one, task)[1]]
 
 
 def finished(run: Run, stage_one: StageOne, task: Task) -> bool:
     """Whether the task's stage is there.
 
-    Raises: `UserError` if it was grown from another sub-model than stage one's folder holds now.
+    Raises: `UserError` if it was grown from another stage or sub-model than are there now.
     """
     path = stage_file(run.folder, task.index)
     if not path.exists():
         return False
     if not grown_from(run.folder, stage_one, task, run):
         raise UserError(
-            f"{path} was grown from another sub-model than {stage_one.folder} holds now: begin stage two anew with "
+            f"{path} was grown from another stage or sub-model than are there now: begin stage two anew with "
             f"restart=True, or give another checkpoint_root"
         )
     run.console.say(f"stage {task.index + 1}: done before, {path.name} is there")
@@ -190,6 +195,7 @@ def write_stage(
             "class_names": stream.class_names[: task.last],
             "class_order": stream.order[: task.last],
             "exemplars": memory.lists,
+            "previous": net.meta.get("fingerprint"),
             "submodels": [*net.meta.get("submodels", []), source],
             "results": results,
             "configuration": run.configuration,

@@ -143,8 +143,8 @@ def fit(
                 norm = nn.utils.clip_grad_norm_(trained, schedule.clip_norm)
                 scaler.step(optimizer)
                 scaler.update()
-                # A gradient that is not finite spoils the weights: 0·norm makes the loss that is looked at NaN. Not in
-                # float16, where the scaler leaves such a step out.
+                # A gradient that is not finite spoils the weights: 0·norm makes the loss that is looked at NaN. In
+                # float16 the scaler leaves such a step out, and only a loss that is itself not finite counts.
                 losses[step] = loss.detach() if casting.scaled else loss.detach() + 0 * norm
                 progress.step = step + 1
                 stopping = Interruption.requested and unfinished is not None
@@ -189,9 +189,11 @@ def _require_finite(losses: Tensor, title: str, epoch: int, rate: float) -> None
 def outputs(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """`function` of images uint8 [N, 3, H, W], not augmented: [N, …] on the images' device.
 
-    Always in full precision and in batches of the same size, so that a figure can be computed again to the last digit.
+    Always in full precision, without TF32, and in batches of the same size, so that a figure can be computed again to
+    the last digit.
     """
-    return torch.cat([function(augment.scaled(part)) for part in images.split(EVALUATION_BATCH)])
+    with device.full_precision():
+        return torch.cat([function(augment.scaled(part)) for part in images.split(EVALUATION_BATCH)])
 
 
 def count_correct(model: nn.Module, images: Tensor, labels: Tensor) -> int:
