@@ -11,7 +11,7 @@ import tempfile
 from functools import partial
 
 from datasets import catalog, synthetic
-from utils import command, recipes, sequence, sequence_evaluation, sequence_figures
+from utils import command, recipes, sequence, sequence_evaluation, sequence_figures, sequence_report
 from utils.prediction import predict
 from utils.run import Run
 from utils.stage_one import train_temporary
@@ -39,9 +39,9 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     with Run(folder, settings, 1, {"dataset": name, "num_class": num_class}, only=name) as run:
         images = sequence.classifier_images(name, num_class, settings, run.device)
         train_temporary(run, images)
-        results = sequence.classifier_results(folder)
+        results = sequence_report.classifier_results(folder)
         draw = partial(sequence_figures.classifiers, folder, results)
-        return run.finish(results, sequence.classifier_table(results), draw)
+        return run.finish(results, sequence_report.classifier_table(results), draw)
 
 
 def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options):
@@ -67,9 +67,9 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         with Run(folder, settings, 2, arguments, only=stem) as run:
             if not sequence.finished(run, joined, num_per_class):
                 sequence.join(run, joined, num_per_class)
-            results = sequence.network_results(folder)
+            results = sequence_report.network_results(folder)
             draw = partial(sequence_figures.stage_two, folder, results, stem, settings.data_root)
-            run.finish(results, sequence.network_table(results), draw)
+            run.finish(results, sequence_report.network_table(results), draw)
     return results
 
 
