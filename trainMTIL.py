@@ -67,6 +67,7 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         with Run(folder, settings, 2, arguments, only=stem) as run:
             if not sequence.finished(run, joined, num_per_class):
                 sequence.join(run, joined, num_per_class)
+            run.forget(f"finetune_{stem}.")
             results = sequence_report.network_results(folder)
             draw = partial(sequence_figures.stage_two, folder, results, stem, settings.data_root)
             run.finish(results, sequence_report.network_table(results), draw)

@@ -49,6 +49,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         for task in run.console.each(stream.tasks, "stage two, tasks"):
             if not stage_two.finished(run, stage_one, task):
                 grow(run, stage_one, stream, task)
+            run.forget(f"finetune_{task.name}.")
         results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)
         draw = partial(figures.ede_net, folder, results, stream)
         return run.finish(results, report.ede_net_table(results), draw)
@@ -63,7 +64,6 @@ def grow(run, stage_one, stream, task):
     progress = stage_two.finetune(run, net, memory, stream, task) if task.index > 0 else None
     stage_two.remember(net, memory, stream, task, run.settings)
     stage_two.write_stage(run, net, memory, stream, task, progress, source)
-    run.forget(f"finetune_{task.name}.")
 
 
 def evaluate(split_list=None, split_type=None, rehearsal_size=2000, stage=None, **options):

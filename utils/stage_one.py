@@ -157,6 +157,7 @@ def train_temporary(run: Run, data: TaskImages) -> None:
         run.forget(f"{data.name}_")  # rounds of compression that another network taught
 
     run.once(path, make, title)
+    run.forget(f"{data.name}_training.")
 
 
 def compress_by_distillation(run: Run, data: TaskImages) -> None:
