@@ -220,9 +220,11 @@ def test_an_image_of_the_networks_size_stays_as_it_is(tmp_path, colours):
     assert torch.equal(found, torch.from_numpy(colours).permute(2, 0, 1))
 
 
-def test_the_middle_square_is_resized_as_torchvision_does(tmp_path):
-    pixels = np.random.default_rng(1).integers(0, 256, (64, 100, 3), dtype=np.uint8)
-    middle = torch.from_numpy(pixels[:, 18:82]).permute(2, 0, 1).float()
+@pytest.mark.parametrize("shape", [(64, 100), (100, 64)], ids=str)
+def test_the_middle_square_is_resized_as_torchvision_does(tmp_path, shape):
+    pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    middle = pixels[:, 18:82] if shape[1] == 100 else pixels[18:82]
+    middle = torch.from_numpy(middle).permute(2, 0, 1).float()
     expected = torch.nn.functional.interpolate(middle[None], (32, 32), mode="bilinear", antialias=True)[0]
     found = image_file.read(saved(tmp_path, "a.png", pixels))
     assert found.shape == (3, 32, 32)

@@ -134,7 +134,7 @@ def test_a_users_matplotlibrc_changes_nothing_and_is_not_changed(tmp_path):
         return (tmp_path / f"{name}.png").read_bytes()
 
     plain = bytes_of("a")
-    with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9}):
+    with matplotlib.rc_context({"font.size": 30, "axes.linewidth": 9}):
         assert bytes_of("b") == plain
         assert matplotlib.rcParams["font.size"] == 30
 

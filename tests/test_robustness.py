@@ -229,13 +229,15 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path):
         assert not any(path.exists() for path in parts)
 
 
-def test_a_finished_run_leaves_nothing_unfinished_but_other_runs_files(tmp_path):
+def test_a_finished_run_leaves_results_and_what_other_runs_have_not_finished(tmp_path):
     with a_run(tmp_path, only="mnist") as run:
         for name in ("mnist_training.pt", "svhn_training.pt"):
             (run.unfinished / name).write_bytes(b"content")
+        run.forget("mnist_training.")
         run.finish({"stage": 1}, "table")
     assert [path.name for path in (tmp_path / "unfinished").iterdir()] == ["svhn_training.pt"]
-    with a_run(tmp_path) as run:
+    with a_run(tmp_path, only="svhn") as run:
+        run.forget("svhn_training.")
         run.finish({"stage": 1}, "table")
     assert not (tmp_path / "unfinished").exists()
     assert json.loads((tmp_path / "results.json").read_text()) == {"stage": 1}

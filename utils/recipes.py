@@ -181,7 +181,7 @@ CIL: dict[str, dict[str, Any]] = {
         "lr": 2e-3,
         "unlabeled_batch_size": 8,
         "lambda_u": 1.0,
-        "distill_epochs": 15,
+        "distill_epochs": 25,
         "distill_lr": 2e-3,
         "max_accuracy_loss": 10.0,
         "min_width": 4,

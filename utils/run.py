@@ -122,7 +122,8 @@ class Run:
             results = [*self.folder.glob(f"*_{self.only}.png")]
         else:
             stems = ["model_*", "stage_*"]
-            results = [self.folder / name for name in ("results.json", "results.md", "log.txt")]
+            names = ("results.json", "results.md", "log.txt", "*.png", "*.pdf")
+            results = [path for name in names for path in self.folder.glob(name)]
             results += self.folder.glob("*.png")
         models = [path for stem in stems for path in self.folder.glob(f"{stem}.pt")]
         return [*results, *models, *self._unfinished(), configuration_file(self.folder, self.only)]
