@@ -118,15 +118,11 @@ class Run:
     def _written(self) -> list[Path]:
         """What earlier runs of this configuration left in the folder, its configuration last."""
         if self.only:
-            stems = [f"model_{self.only}"]
-            results = [*self.folder.glob(f"*_{self.only}.png")]
+            patterns = [f"model_{self.only}.pt", f"*_{self.only}.png", f"*_{self.only}.pdf"]
         else:
-            stems = ["model_*", "stage_*"]
-            names = ("results.json", "results.md", "log.txt", "*.png", "*.pdf")
-            results = [path for name in names for path in self.folder.glob(name)]
-            results += self.folder.glob("*.png")
-        models = [path for stem in stems for path in self.folder.glob(f"{stem}.pt")]
-        return [*results, *models, *self._unfinished(), configuration_file(self.folder, self.only)]
+            patterns = ["results.json", "results.md", "log.txt", "*.png", "*.pdf", "model_*.pt", "stage_*.pt"]
+        found = [path for pattern in patterns for path in self.folder.glob(pattern)]
+        return [*found, *self._unfinished(), configuration_file(self.folder, self.only)]
 
     def _unfinished(self) -> list[Path]:
         """The files in `unfinished/` that belong to this run."""
