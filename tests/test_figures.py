@@ -301,6 +301,7 @@ def network(names, count, joined):
         "joined": joined,
         "mean": sum(joined) / len(joined),
         "alone": [99.0, 90.0, None][: len(names)],
+        "selection": ["validation", "test", "validation"][: len(names)],
         "history": [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}],
     }
 
@@ -321,6 +322,8 @@ def test_the_sequences_figures_are_the_results(tmp_path, drawn):
     numbers = [float(word) for word in texts(drawn["accuracy_matrix"]) if re.fullmatch(r"\d+\.\d", word)]
     assert numbers == [50, 40, 30, 20, 10, 60, 60, 60]
     assert len(drawn["training"].axes) == 3
+    for name in ("accuracy", "accuracy_matrix"):
+        assert any("SELECTED ON THE TEST SET" in " ".join(text.split()) for text in texts(drawn[name])), name
 
 
 # The comparison.
