@@ -303,4 +303,3 @@ def test_every_weight_learns_under_autocast():
         loss = mixmatch(5, alpha=0.75, sharpening=0.5, lambda_u=1.0)(model, batch(), step()).loss
     loss.backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
-    assert all(weight.grad.abs().sum() > 0 for weight in model.parameters() if weight.ndim == 4)
