@@ -118,5 +118,5 @@ def _download(archive: Archive, root: Path) -> None:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{root} lacks {', '.join(archive.names)}, and the download failed ({reason}): put the files there, "
-            "or write stand-ins with `python -m datasets.synthetic FOLDER` and give data_root=\"FOLDER\""
+            'or write stand-ins with `python -m datasets.synthetic FOLDER` and give data_root="FOLDER"'
         ) from error

@@ -111,12 +111,14 @@ def _cifar_files(name: str, parts: dict[str, Labelled], classes: int) -> dict[st
             label_lists = {"labels": labels[rows].tolist()}
             if name == "cifar100":
                 label_lists = {"fine_labels": labels[rows].tolist(), "coarse_labels": (labels[rows] // 5).tolist()}
-            contents[batch] = pickles.dumps({
-                "batch_label": f"{part}ing batch {number} of {len(batches)}",
-                **label_lists,
-                "data": images[rows].reshape(-1, 3072),
-                "filenames": [f"{part}_{row}.png" for row in rows],
-            })
+            contents[batch] = pickles.dumps(
+                {
+                    "batch_label": f"{part}ing batch {number} of {len(batches)}",
+                    **label_lists,
+                    "data": images[rows].reshape(-1, 3072),
+                    "filenames": [f"{part}_{row}.png" for row in rows],
+                }
+            )
     class_names = [f"{texture} {shape}" for shape, texture in map(_kind, range(classes))]
     if name == "cifar100":
         coarse_names = [f"group {group}" for group in range(math.ceil(classes / 5))]
