@@ -118,9 +118,11 @@ class Run:
     def _written(self) -> list[Path]:
         """What earlier runs of this configuration left in the folder, its configuration last."""
         if self.only:
-            patterns = [f"model_{self.only}.pt", f"*_{self.only}.png", f"*_{self.only}.pdf"]
+            patterns = [f"model_{self.only}.pt", f"exemplars_{self.only}.png"]
         else:
-            patterns = ["results.json", "results.md", "log.txt", "*.png", "*.pdf", "model_*.pt", "stage_*.pt"]
+            figures = ("accuracy", "accuracy_matrix", "training", "exemplars", "compression")
+            patterns = ["results.json", "results.md", "log.txt", *(f"{name}.png" for name in figures)]
+            patterns += ["model_*.pt", "stage_*.pt"]
         found = [path for pattern in patterns for path in self.folder.glob(pattern)]
         return [*found, *self._unfinished(), configuration_file(self.folder, self.only)]
 
