@@ -37,7 +37,7 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     name = catalog.canonical_name(data_type)
     folder = sequence.classifier_folder(settings)
     with Run(folder, settings, 1, {"dataset": name, "num_class": num_class}, only=name) as run:
-        images = sequence.classifier_images(name, num_class, settings, run.device)
+        images = sequence.classifier_images(name, num_class, settings, run.data_device)
         train_temporary(run, images)
         results = sequence_report.classifier_results(folder)
         draw = partial(sequence_figures.classifiers, folder, results)

@@ -14,7 +14,7 @@ import train_classifier
 from datasets import synthetic, tasks
 from datasets.rehearsal import require_room
 from datasets.stream import TaskStream
-from utils import command, device, evaluation, figures, recipes, report, setup, stage_two
+from utils import command, device, evaluation, figures, plan, recipes, report, setup, stage_two
 from utils.comparison import compare
 from utils.prediction import predict
 from utils.run import Run
@@ -32,7 +32,10 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         mixmatch: which of stage one's folders to take the sub-models from.
         **options: see `utils.recipes.Settings`, all by name.
 
-    Returns: the results, as written to `EDE_Net_cifar100_<split_type>_resnet18_rehearsal_<size>/results.json`.
+    Started by `torchrun`, the processes train together, each with its part of every batch.
+
+    Returns: the results, as written to `EDE_Net_cifar100_<split_type>_resnet18_rehearsal_<size>/results.json`. With
+        `dry_run=True` the plan, see `utils.plan`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
@@ -42,9 +45,11 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     require_room(rehearsal_size, split.bounds[-2])
     folder = setup.ede_net_folder(settings, split, rehearsal_size)
     arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
-    with Run(folder, settings, 2, arguments) as run:
+    if settings.dry_run:
+        return plan.ede_net(settings, train, test, split, rehearsal_size, prune, mixmatch)
+    with Run(folder, settings, 2, arguments, sharing="batches") as run:
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
-        stream = TaskStream(train, test, split.order, split.bounds, run.device)
+        stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, "stage two, tasks"):
             if not stage_two.finished(run, stage_one, task):

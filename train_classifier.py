@@ -6,9 +6,9 @@ python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatc
 from functools import partial
 
 from datasets.stream import TaskStream
-from utils import command, figures, recipes, report, setup
+from utils import command, figures, plan, recipes, report, setup
 from utils.run import Run
-from utils.stage_one import compress_by_distillation, task_images, train_temporary
+from utils.stage_one import compress_by_distillation, task_file, task_images, train_temporary
 
 EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)'
 
@@ -24,7 +24,10 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
         mixmatch: train with unlabelled images too; False is plain supervised training.
         **options: see `utils.recipes.Settings`, all by name.
 
-    Returns: the results, as written to `classifier_cifar100_<split_type>_resnet18[_mixmatch]/results.json`.
+    Started by `torchrun`, the processes share out the tasks.
+
+    Returns: the results, as written to `classifier_cifar100_<split_type>_resnet18[_mixmatch]/results.json`. With
+        `dry_run=True` the plan, see `utils.plan`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
@@ -33,15 +36,18 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     split = setup.split(split_list, split_type, len(train.class_names), settings)
     folder = setup.classifier_folder(settings, split, mixmatch)
     arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch)
-    with Run(folder, settings, 1, arguments, free=["prune"]) as run:
+    if settings.dry_run:
+        return plan.classifiers(settings, train, test, split, prune, mixmatch)
+    with Run(folder, settings, 1, arguments, free=["prune"], sharing="tasks") as run:
         run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
-        stream = TaskStream(train, test, split.order, split.bounds, run.device)
-        unlabelled = setup.unlabelled_images(settings, run.device) if mixmatch else None
-        for task in run.console.each(stream.tasks, "stage one, tasks"):
+        stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
+        unlabelled = setup.unlabelled_images(settings, run.data_device) if mixmatch else None
+        for task in run.console.each(run.share(stream.tasks), "stage one, tasks"):
             images = task_images(stream, task, unlabelled, settings)
             train_temporary(run, images)
             if prune:
                 compress_by_distillation(run, images)
+        run.wait_for([task_file(folder, task.name, compressed=prune) for task in stream.tasks])
         results = report.classifier_results(folder, stream, run.configuration, prune)
         draw = partial(figures.classifiers, folder, results)
         return run.finish(results, report.classifier_table(results), draw)

@@ -1,4 +1,4 @@
-"""Batches of augmented images, made on the device that holds the images."""
+"""Batches of augmented images, made on the device that trains."""
 
 from dataclasses import dataclass
 
@@ -41,6 +41,13 @@ class Rows:
     labels: Tensor | None
 
 
+def moved(rows: Tensor, device: torch.device) -> Tensor:
+    """The rows on `device`; to a GPU through pinned memory, so that neither side waits for the copy."""
+    if rows.device.type == "cpu" and device.type == "cuda":
+        rows = rows.pin_memory()
+    return rows.to(device, non_blocking=True)
+
+
 class Batches:
     """An endless sequence of batches, of which number `n` is a function of (key, n) alone.
 
@@ -52,12 +59,15 @@ class Batches:
         parts: what a batch is made of, in this order.
         steps_per_epoch: how many batches are called an epoch.
         key: names the training (seed, task, phase) for `utils.randomness`.
+        device: where batches are made; by default where the images are. From images elsewhere, which do not fit there,
+            each batch's are copied as uint8 and augmented on the device.
     """
 
-    def __init__(self, parts: list[Part], steps_per_epoch: int, key: tuple):
+    def __init__(self, parts: list[Part], steps_per_epoch: int, key: tuple, device: torch.device | str | None = None):
         self.parts = parts
         self.steps_per_epoch = steps_per_epoch
         self.key = key
+        self.device = parts[0].images.device if device is None else torch.device(device)
         self._orders: dict[tuple[int, int], Tensor] = {}
 
     def draw(self, number: int) -> list[Rows]:
@@ -65,15 +75,15 @@ class Batches:
         return [self._rows(index, part, number) for index, part in enumerate(self.parts)]
 
     def _rows(self, index: int, part: Part, number: int) -> Rows:
-        device = part.images.device
         chosen = self.indices(index, number)
-        images = part.images.index_select(0, chosen)
-        random = generator(device, *self.key, "augment", index, number)
+        images = moved(part.images.index_select(0, chosen), self.device)
+        random = generator(self.device, *self.key, "augment", index, number)
         views = [
             augment.apply(images, augment.draw(part.size, part.transform, random), part.transform)
             for _ in range(part.views)
         ]
-        return Rows(views, None if part.labels is None else part.labels.index_select(0, chosen))
+        labels = None if part.labels is None else moved(part.labels.index_select(0, chosen), self.device)
+        return Rows(views, labels)
 
     def indices(self, index: int, number: int) -> Tensor:
         """Which images of part `index` batch `number` holds: int64 [size]."""
@@ -90,7 +100,8 @@ class Batches:
     def _order(self, index: int, turn: int) -> Tensor:
         if (index, turn) not in self._orders:
             self._orders = {key: order for key, order in self._orders.items() if key[0] != index or key[1] == turn - 1}
-            device = self.parts[index].images.device
-            random = generator(device, *self.key, "order", index, turn)
-            self._orders[index, turn] = torch.randperm(len(self.parts[index].images), generator=random, device=device)
+            images = self.parts[index].images
+            # Drawn on the CPU, so that the batches hold the same images on every device.
+            order = torch.randperm(len(images), generator=generator("cpu", *self.key, "order", index, turn))
+            self._orders[index, turn] = moved(order, images.device)
         return self._orders[index, turn]

@@ -7,6 +7,7 @@ import os
 import resource
 import runpy
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -27,9 +28,10 @@ def call_of(function: str, **arguments: object) -> str:
     return f"{function}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
 
 
-def _main(script: str, call: str, out: str, err: str, largest_file: int | None) -> None:
-    """In the new process: what `python SCRIPT 'CALL' >OUT 2>ERR` does."""
+def _main(script: str, call: str, out: str, err: str, largest_file: int | None, environment: dict[str, str]) -> None:
+    """In the new process: what `NAME=VALUE … python SCRIPT 'CALL' >OUT 2>ERR` does."""
     torch.set_num_threads(1)
+    os.environ.update(environment)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
@@ -52,12 +54,19 @@ def start(target: Callable, *arguments: object) -> BaseProcess:
 class Script:
     """One start of `python SCRIPT 'CALL'`, its output in the files `out` and `err` of `folder`."""
 
-    def __init__(self, folder: Path, script: str, call: str, largest_file: int | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        script: str,
+        call: str,
+        largest_file: int | None = None,
+        environment: dict[str, str] | None = None,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / "out", folder / "err"
         for path in (self._out, self._err):
             path.write_text("")
-        arguments = (script, call, str(self._out), str(self._err), largest_file)
+        arguments = (script, call, str(self._out), str(self._err), largest_file, environment or {})
         self.process = start(_main, *arguments)
 
     @property
@@ -117,6 +126,29 @@ def run(folder: Path, script: str, call: str, **limits: int) -> Script:
     return started
 
 
+def team_environment(count: int) -> list[dict[str, str]]:
+    """What `torchrun --nproc-per-node=COUNT` sets in the environment of each process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {
+        "TORCHELASTIC_RUN_ID": "test",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
+def team(folder: Path, script: str, call: str, count: int = 2) -> list[Script]:
+    """Starts a job of several processes, the output of each in a folder of its own."""
+    return [
+        Script(folder / f"process{rank}", script, call, environment=environment)
+        for rank, environment in enumerate(team_environment(count))
+    ]
+
+
 def contents(root: Path) -> dict:
     """All that runs left under `root` but times, logs and tables (which hold times): file name -> content."""
     found = {}
@@ -125,7 +157,7 @@ def contents(root: Path) -> dict:
             found[str(path.relative_to(root))] = timeless(torch.load(path, weights_only=True))
         elif path.suffix == ".json":
             found[str(path.relative_to(root))] = timeless(json.loads(path.read_text()))
-        elif path.is_file():
+        elif path.is_file() and "tfevents" not in path.name:  # there where TensorBoard is installed
             found[str(path.relative_to(root))] = None
     return found
 

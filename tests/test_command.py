@@ -301,12 +301,21 @@ def test_an_interrupted_run_says_how_to_go_on_and_keeps_its_exit_code(monkeypatc
     assert capsys.readouterr() == ("", "run it again\n")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
-def test_other_exceptions_are_not_hidden(monkeypatch, error):
-    with pytest.raises(type(error)):
-        run_foot(monkeypatch, ["train()"], call=raising(error))
-    with pytest.raises(type(error)):
-        run_foot(monkeypatch, [], foot=raising(error))
+@pytest.mark.parametrize("place", ["call", "foot"])
+def test_ctrl_c_before_anything_is_begun_is_one_line_and_exit_code_130(monkeypatch, capsys, place):
+    arguments = ["train()"] if place == "call" else []
+    _, code = run_foot(monkeypatch, arguments, **{place: raising(KeyboardInterrupt())})
+    assert code == 130
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "the same command" in err
+
+
+def test_other_exceptions_are_not_hidden(monkeypatch):
+    with pytest.raises(ValueError, match="a bug"):
+        run_foot(monkeypatch, ["train()"], call=raising(ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        run_foot(monkeypatch, [], foot=raising(ValueError("a bug")))
 
 
 def test_several_arguments_are_refused_with_an_example(monkeypatch, capsys):

@@ -144,7 +144,7 @@ def test_training_a_student_leaves_the_teacher_as_it_was(amp):
         student,
         Batches(parts, 3, (0,)),
         distilled(mixmatch(CLASSES, 0.75, 0.5, 10.0), teacher, 2.0),
-        Schedule(2, 1e-2, 5e-4, 5.0, 1, 1, 1, amp),
+        Schedule(1e-2, 5e-4, 5.0, amp, epochs=2, evaluate_every=1, evaluate_last=1, save_every=1),
         Console(quiet=True),
         "test",
         evaluate=lambda model: 0.0,

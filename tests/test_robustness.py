@@ -97,6 +97,33 @@ def test_a_run_that_is_refused_does_not_keep_the_lock(tmp_path):
     enter(a_run(tmp_path))
 
 
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_a_folder_taken_away_is_noticed_and_what_stands_in_its_place_is_left_alone(tmp_path, made_anew):
+    run = a_run(tmp_path / "run")
+    message = ""
+    with pytest.raises(UserError) as caught, run:  # noqa: PT012
+        (tmp_path / "run").rename(tmp_path / "away")
+        if made_anew:
+            enter(a_run(tmp_path / "run", lr=1.0))
+        before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        message = refused(run.console.note, "an epoch")
+        refused(run.once, tmp_path / "run" / "model.pt", (tmp_path / "run" / "model.pt").touch, "task")
+        refused(run.finish, {}, "table")
+        raise UserError(message)
+    assert "was moved or deleted while this run worked in it" in str(caught.value)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+def test_an_unfinished_training_is_not_saved_into_a_folder_made_anew(tmp_path):
+    run = a_run(tmp_path / "run")
+    with pytest.raises(UserError, match="was moved or deleted"), run:  # noqa: PT012
+        (tmp_path / "run").rename(tmp_path / "away")
+        enter(a_run(tmp_path / "run"))
+        (tmp_path / "run" / "unfinished").mkdir()
+        fit(supervised, run.unfinished / "task.pt", console=run.console)
+    assert not list((tmp_path / "run").rglob("*.pt"))
+
+
 # --- its configuration
 
 
@@ -175,13 +202,13 @@ def begun(folder, bounds, **options):
     """A finished run of these tasks."""
     with a_run(folder, arguments={"split_list": bounds}, **options):
         for first, last in pairwise(bounds):
-            (folder / f"model_{first}to{last}.pt").write_text(f"{folder.name} {first}")
+            checkpoint.write(folder / f"model_{first}to{last}.pt", "classifier", {"of": f"{folder.name} {first}"})
 
 
 def adopted(folder, bounds, **options):
     with a_run(folder, arguments={"split_list": bounds}, **options) as run:
         run.adopt("run*", lambda index, name: [f"model_{name}.pt"])
-    return {path.name: path.read_text() for path in folder.glob("model_*.pt")}
+    return {path.name: checkpoint.read(path, "classifier")["of"] for path in folder.glob("model_*.pt")}
 
 
 def test_finished_tasks_of_a_run_that_began_alike_are_taken_over(tmp_path):
@@ -214,6 +241,15 @@ def test_a_damaged_configuration_beside_it_does_not_hurt(tmp_path, content):
     begun(tmp_path / "run2", [0, 5, 10])
     configuration_file(tmp_path / "run2").write_text(content)
     assert adopted(tmp_path / "run3", [0, 5, 10, 15]) == {}
+
+
+def test_a_damaged_file_beside_it_is_passed_by_and_named(tmp_path):
+    begun(tmp_path / "run2", [0, 5, 10])
+    path = tmp_path / "run2" / "model_5to10.pt"
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert adopted(tmp_path / "run3", [0, 5, 10, 15]) == {"model_0to5.pt": "run2 0"}
+    assert f"cannot be gone on from: {path}" in (tmp_path / "run3/log.txt").read_text()
 
 
 # --- what is left at the end, and after a kill
@@ -417,11 +453,11 @@ PLAN = training.Schedule(
 )
 
 
-def fit(objective, unfinished, steps=8):
+def fit(objective, unfinished, steps=8, console=None):
     images = torch.randint(0, 256, (8, 3, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
     batches = Batches([Part(images, torch.arange(8) % 2, 4, Transform(padding=1))], steps, key=(0,))
     model = resnet18(2, (1, 1, 1, 1), seed=0)
-    console = Console(quiet=True)
+    console = console or Console(quiet=True)
     return training.fit(model, batches, objective, PLAN, console, "task", unfinished=unfinished)
 
 

@@ -568,3 +568,16 @@ def test_finished_stages_of_another_stage_one_are_not_adopted(finished, tmp_path
     train_classifier.train_model(**options)
     results = train_EDE_Net.train_model(**options, rehearsal_size=finished.rehearsal)
     assert results["widths"] == [[5, 5, 5, 5]] * 2
+
+
+def test_a_damaged_stage_beside_it_is_passed_by(finished, tmp_path, capsys):
+    shutil.copytree(finished.ede_net, tmp_path / finished.ede_net.name)
+    path = tmp_path / finished.ede_net.name / "stage_2.pt"
+    path.write_bytes(path.read_bytes()[:-100])
+    options = {**finished.options, "split_list": [0, 3, 6], "split_type": "s0-t2"}
+    roots = {"checkpoint_root": str(tmp_path), "classifier_root": str(tmp_path / "one")}
+    train_classifier.train_model(**{**options, "checkpoint_root": roots["classifier_root"]})
+    results = train_EDE_Net.train_model(**options, **roots, rehearsal_size=finished.rehearsal)
+    assert "stage_1.pt: taken over from" in (out := capsys.readouterr().out)
+    assert f"cannot be gone on from: {path}" in out
+    assert len(results["seen_accuracy"]) == 2

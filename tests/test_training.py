@@ -75,6 +75,10 @@ def test_accuracy_is_correct_over_total_when_batches_are_unequal(monkeypatch):
     pictures[wrong_rows] = (labels[wrong_rows].byte() + 1).view(-1, 1, 1, 1)
 
     class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.anchor = nn.Parameter(torch.zeros(1))  # tells where the model computes
+
         def forward(self, x):
             return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long() % CLASSES, CLASSES).float()
 
@@ -376,7 +380,7 @@ def test_bfloat16_casts_the_forward_pass_and_nothing_else():
         return outcome
 
     def evaluate(model):
-        evaluated.append(training.outputs(model, images(4, 32)).dtype)
+        evaluated.append(training.outputs(model, images(4, 32), torch.device("cpu")).dtype)
         return 0.0
 
     model = resnet18(CLASSES, (2, 3, 4, 5), seed=0)

@@ -87,23 +87,35 @@ def read(path: Path, kind: str, device: torch.device | str = "cpu") -> dict:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} is not there: expected a checkpoint ({kind})")
+    require_whole(path)
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load compares no checksums
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} differs")
         content = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # what these two raise on damaged bytes has no common class
+    except Exception as error:  # what it raises on damaged bytes has no common class
         # PyTorch's own message on a pickle that names functions recommends to load it nevertheless.
         reason = "it names code" if isinstance(error, pickle.UnpicklingError) else repr(error)[:120]
-        raise UserError(
-            f"{path} cannot be read as a checkpoint ({reason}): it is damaged or of another program; "
-            f"delete it and run the command that made it again"
-        ) from error
+        raise _unreadable(path, reason) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("kind") != kind:
         found = content.get("kind") if isinstance(content, dict) else type(content).__name__
         raise UserError(f'{path} holds "{found}", expected a checkpoint of kind "{kind}" ({FORMAT})')
     return content
+
+
+def require_whole(path: Path) -> None:
+    """Raises `UserError` unless all checksums in the file are right: `torch.load` compares none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # what it raises on damaged bytes has no common class
+        raise _unreadable(path, repr(error)[:120]) from error
+    if damaged is not None:
+        raise _unreadable(path, f"the checksum of {damaged} differs")
+
+
+def _unreadable(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} cannot be read as a checkpoint ({reason}): it is damaged or of another program; "
+        f"delete it and run the command that made it again"
+    )
 
 
 def load_weights(model: nn.Module, state: dict, path: Path) -> None:

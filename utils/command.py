@@ -37,7 +37,8 @@ def line(*functions: Function, options: Iterable[str] = (), example: str | None 
     """Run the call on the command line and exit; where there is none, run the body of the ``with`` statement.
 
     ``-h`` or ``--help`` prints the functions instead. Either way a :class:`UserError` becomes one line on stderr and
-    exit code 2, and :class:`Interrupted` its message and its own exit code; other exceptions keep their traceback.
+    exit code 2, :class:`Interrupted` its message and its own exit code, and Ctrl-C a line and exit code 130; other
+    exceptions keep their traceback.
 
     Args:
         functions: what the command line may call, by ``__name__``.
@@ -45,7 +46,7 @@ def line(*functions: Function, options: Iterable[str] = (), example: str | None 
         example: the call that ``--help`` shows; by default the first function with its defaults.
 
     Raises:
-        SystemExit: after a call or the help (code 0), and in place of the two exceptions above.
+        SystemExit: after a call or the help (code 0), and in place of the exceptions above.
     """
     arguments = sys.argv[1:]
     example = shlex.quote(example or _example(functions[0]))
@@ -67,6 +68,9 @@ def line(*functions: Function, options: Iterable[str] = (), example: str | None 
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
+    except KeyboardInterrupt:  # where nothing is under way that would have to be saved, or after a second Ctrl-C
+        print("interrupted: the same command begins again, or goes on from what was saved", file=sys.stderr)
+        raise SystemExit(130) from None
     # Raised while the with statement is being entered, so that its body, the calls at the script's foot, does not run.
     raise SystemExit(0)
 

@@ -1,4 +1,4 @@
-"""What a run says while it runs: lines, its log file, and bars where the output is a terminal."""
+"""What a run says while it runs: lines, its log file, curves, and bars where the output is a terminal."""
 
 import os
 import sys
@@ -11,6 +11,8 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from utils import checkpoint, tables
+from utils.lock import FolderLock
+from utils.scalars import Scalars
 
 Item = TypeVar("Item")
 
@@ -19,11 +21,20 @@ class Console:
     """Prints lines and keeps them in `log.txt`; shows epochs as a bar, or as plain lines where there is no terminal.
 
     Should the terminal or pipe that is printed to go away, the log alone goes on.
+
+    Args:
+        log: the log file, or none.
+        lock: of the folder that the log and all else is written to.
+        quiet: print nothing.
+        row: the bars' place on the terminal, from 0 at the top; they take two.
     """
 
-    def __init__(self, log: Path | None = None, quiet: bool = False):
+    def __init__(self, log: Path | None = None, lock: FolderLock | None = None, quiet: bool = False, row: int = 0):
         self.log = log
+        self.lock = lock
         self.quiet = quiet
+        self.row = row
+        self.scalars = Scalars(log and log.parent)
         self.terminal = sys.stderr.isatty()
         self._logged: bytes | None = None  # the log's content, once it has been read
 
@@ -54,10 +65,16 @@ class Console:
         """
         if self.log is None:
             return
+        self.require_folder()
         if self._logged is None:
             self._logged = checkpoint.read_bytes(self.log) if self.log.exists() else b""
         self._logged += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode(errors="replace")
         checkpoint.write_bytes(self.log, self._logged)
+
+    def require_folder(self) -> None:
+        """Raises `UserError` if the folder is no longer the one that the run began in."""
+        if self.lock is not None:
+            self.lock.require()
 
     def each(self, items: Sequence[Item], title: str) -> Iterator[Item]:
         """The items one by one, with the bar of the whole run above that of the training, or a line for each."""
@@ -87,7 +104,7 @@ class Console:
             total=total,
             initial=done,
             desc=title,
-            position=position,
+            position=self.row + position,
             leave=False,
             dynamic_ncols=True,
             disable=self.quiet or not self.terminal,
@@ -109,6 +126,7 @@ class EpochBar:
         accuracy = f", {self.judged} accuracy {entry['accuracy']:.1f} %" if "accuracy" in entry else ""
         line = f"{self.title}: epoch {entry['epoch']}/{self.total}, loss {entry['loss']:.4f}{accuracy}"
         self.console.note(line)
+        self.console.scalars.add(self.title, entry["epoch"], {k: v for k, v in entry.items() if k != "epoch"})
         self.bar.set_postfix_str(f"loss {entry['loss']:.3f}{accuracy}", refresh=False)
         self.bar.update()
         every = max(1, self.total // self.LINES)

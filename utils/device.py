@@ -1,23 +1,30 @@
-"""Where a run computes, and in which precision."""
+"""Where a run computes, in which precision, and how the device is used."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from utils.errors import UserError
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def choose(name: str) -> torch.device:
+def choose(name: str, local_rank: int = 0) -> torch.device:
     """The device called `name`; "auto" is CUDA where there is one, else the CPU.
+
+    Args:
+        local_rank: which of a machine's GPUs is this process's, where the name says none.
 
     Raises: `UserError` if it cannot be used here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
@@ -58,6 +65,44 @@ def casting(amp: str, device: torch.device) -> Casting:
             return Casting("cuda", torch.bfloat16)
         return Casting("cuda", torch.float16 if capability >= (7, 0) else None)
     return Casting(device.type, torch.bfloat16 if device.type == "cpu" and cpu_multiplies_bfloat16() else None)
+
+
+# Where `torch.compile` translates to, for the tests: "inductor" needs a C++ compiler on the CPU, and takes its time.
+BACKEND = "inductor"
+
+
+def compiled(model: nn.Module, device: torch.device) -> nn.Module:
+    """`model` with its passes translated by `torch.compile`; it shares the weights.
+
+    Raises: `UserError` for a GPU older than capability 7.0, for which there is no translator.
+    """
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (7, 0):
+        found = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        raise UserError(f"compile=True needs a GPU of capability 7.0 or newer, this one has {found}: leave it out")
+    return torch.compile(model, backend=BACKEND)
+
+
+@contextmanager
+def prepared(device: torch.device, deterministic: bool) -> Iterator[None]:
+    """The library's switches as a training wants them within this block.
+
+    TF32 products and the fastest convolution, found by trying, on CUDA; with `deterministic` algorithms that give the
+    same bits in every run instead of the fastest.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        matmul.allow_tf32 = cudnn.allow_tf32 = True
+        cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses; read at its first product
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, enabled = before
+        torch.use_deterministic_algorithms(enabled)
 
 
 @contextmanager

@@ -16,8 +16,11 @@ class Interruption:
 
     @classmethod
     def stop(cls, message: str) -> Interrupted:
-        """The exception that ends the run: exit code 130 for SIGINT, 143 for SIGTERM."""
-        return Interrupted(f"{message}; the same command goes on from there", 128 + cls.requested)
+        """The exception that ends the run: exit code 130 for SIGINT, 143 for SIGTERM.
+
+        Also where it was another process of the job that was asked.
+        """
+        return Interrupted(f"{message}; the same command goes on from there", 128 + (cls.requested or signal.SIGTERM))
 
     @classmethod
     @contextmanager

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.batches import Rows
+from utils.distributed import ALONE, Team
 from utils.randomness import StepRandom
 
 
@@ -42,15 +43,21 @@ def supervised(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outco
     return Outcome(F.cross_entropy(logits.float(), rows.labels), rows.views[0], logits)
 
 
-def mixup(num_classes: int, alpha: float) -> Objective:
-    """Cross-entropy on pairs mixed over the joined rows of all parts of the batch, λ = max(λ, 1−λ), Beta(α, α)."""
+def mixup(num_classes: int, alpha: float, team: Team = ALONE) -> Objective:
+    """Cross-entropy on pairs mixed over the joined rows of all parts of the batch, λ = max(λ, 1−λ), Beta(α, α).
+
+    Processes that train together mix the whole batch alike, and each goes on with its part of the mixed rows; its
+    loss is weighed so that the mean over the processes is that of the batch.
+    """
 
     def objective(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
         inputs = torch.cat([rows.views[0] for rows in batch])
         labels = torch.cat([rows.labels for rows in batch])
         targets = F.one_hot(labels, num_classes).to(inputs.dtype)
         inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha, len(inputs)))
+        weight = team.weight(len(team.rows(inputs)), len(inputs))
+        inputs, targets = team.rows(inputs), team.rows(targets)
         logits = model(inputs)
-        return Outcome(soft_cross_entropy(logits, targets), inputs, logits)
+        return Outcome(weight * soft_cross_entropy(logits, targets), inputs, logits)
 
     return objective

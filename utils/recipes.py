@@ -71,6 +71,9 @@ class Settings:
         ("None or a text that is not empty", lambda v: v is None or TEXT[1](v)),
     )
     device: str = _option("auto", '"auto" is CUDA where there is one, else the CPU', TEXT)
+    data_device: str = _option(
+        "auto", '"cpu" keeps the images there and copies each batch; "auto": on the device', _one_of("auto", "cpu")
+    )
     seed: int = _option(0, "seed of every random choice", INDEX)
     class_order: Any = _option(None, "None for 0…99, a seed (1993 is the field's), or a list of all classes", ORDER)
     selection: str = _option(
@@ -82,6 +85,7 @@ class Settings:
     exemplars: str = _option("random", "how exemplars are chosen", _one_of("random", "herding"))
     recipe: str = _option("paper", "the defaults of everything below", TEXT)
     restart: bool = _option(False, "begin anew in place of what the folder holds", FLAG)
+    dry_run: bool = _option(False, "say what would be run and how long it would take, and write nothing", FLAG)
 
     # Stage one. Adam, 5e-4, cosine annealing: seed text.
     widths: tuple[int, ...] = _option((64, 128, 256, 512), "channels of the four residual stages of ResNet-18", WIDTHS)
@@ -126,6 +130,8 @@ class Settings:
     amp: str = _option(
         "auto", "autocast of the forward passes; auto: where it pays", _one_of("auto", "off", "bfloat16", "float16")
     )
+    compile: bool = _option(False, "translate the networks by torch.compile for training", FLAG)
+    deterministic: bool = _option(False, "algorithms of which every run gives the same bits, on CUDA too", FLAG)
 
     def configuration(self, stage: int) -> dict[str, Any]:
         """What decides the results of stage 1 or 2, as plain values."""
@@ -137,8 +143,12 @@ class Settings:
         }
 
 
-# Options that do not change what is computed, only where things are and how often they are saved.
-WHERE = {"data_root", "checkpoint_root", "classifier_root", "device", "restart", "save_every"}
+# Options that do not change what is computed but for the last digits: where things are, how often they are saved, how a
+# device is used.
+WHERE = {
+    *("data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "dry_run", "save_every"),
+    *("compile", "deterministic"),
+}
 # Options that matter in one stage alone.
 STAGE_ONE = {
     *("unlabeled", "widths", "epochs", "batch_size", "lr", "validation_fraction", "rotation"),
@@ -226,7 +236,7 @@ MTIL: dict[str, dict[str, Any]] = {
 
 # What has no meaning in the sequence: it is supervised and not compressed, and its exemplars are drawn at random.
 CIL_ONLY = {
-    *("class_order", "exemplars", "classifier_root", "unlabeled", "unlabeled_batch_size", "unlabeled_views"),
+    *("class_order", "exemplars", "classifier_root", "dry_run", "unlabeled", "unlabeled_batch_size", "unlabeled_views"),
     *("sharpening", "lambda_u", "percent", "max_accuracy_loss", "min_width", "width_multiple", "max_rounds"),
     *("distill_epochs", "distill_lr", "temperature"),
 }

@@ -131,7 +131,7 @@ def member(name: str, offset: int, num_per_class: int, settings: Settings, devic
     )
 
 
-def exemplar_batches(members: Sequence[Member], settings: Settings) -> Batches:
+def exemplar_batches(members: Sequence[Member], settings: Settings, device: torch.device) -> Batches:
     """Batches with as many exemplars of each data set, each set augmented in its own way; an epoch is one pass."""
     size = min(settings.finetune_batch_size, sum(len(each.exemplars) for each in members))
     if size < len(members):
@@ -147,7 +147,7 @@ def exemplar_batches(members: Sequence[Member], settings: Settings) -> Batches:
         for each, share in zip(members, shares, strict=True)
     ]
     steps = max(-(-len(part.images) // part.size) for part in parts)
-    return Batches(parts, steps, key=(settings.seed, *[each.name for each in members], "finetune"))
+    return Batches(parts, steps, key=(settings.seed, *[each.name for each in members], "finetune"), device=device)
 
 
 def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
@@ -163,10 +163,10 @@ def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
     net.grow(new)
     offsets = [net.offset(index) for index in range(len(names))]
     members = [
-        member(name, offset, num_per_class, run.settings, run.device)
+        member(name, offset, num_per_class, run.settings, run.data_device)
         for name, offset in zip(names, offsets, strict=True)
     ]
-    batches = exemplar_batches(members, run.settings)
+    batches = exemplar_batches(members, run.settings, run.device)
     progress = fit_joined(run, net, batches, f"{' + '.join(names)}, {num_per_class} a class", f"finetune_{stem}")
     checkpoint.write_ede_net(
         run.folder / f"model_{stem}.pt",
@@ -239,7 +239,7 @@ def evaluate(net: EDENet, members: Sequence[Member]) -> dict:
     for each in members:
         predicted = predictions(net, each.test.images)
         inside = (predicted >= each.offset) & (predicted < each.offset + len(each.class_names))
-        correct.append(metrics.count_correct(predicted, each.test.labels))
+        correct.append(metrics.count_correct(predicted, each.test.labels.to(predicted.device)))
         elsewhere.append(int((~inside).sum()))
         total.append(len(predicted))
     return {"correct": correct, "elsewhere": elsewhere, "total": total}
@@ -247,4 +247,4 @@ def evaluate(net: EDENet, members: Sequence[Member]) -> dict:
 
 def predictions(net: EDENet, images: Tensor) -> Tensor:
     """The likeliest output of each image, int64 [N]."""
-    return training.outputs(net.eval(), images).argmax(dim=1)
+    return training.outputs(net.eval(), images, next(net.parameters()).device).argmax(dim=1)

@@ -89,17 +89,24 @@ class StageOne:
 SHARED = ("dataset", "split_list", "class_order", "selection", "mixmatch", "unlabeled", "seed", "validation_fraction")
 
 
+def _of_stage_one(settings: Settings) -> Settings:
+    """The same settings, with stage one's root in the place of stage two's."""
+    return replace(settings, checkpoint_root=settings.classifier_root or settings.checkpoint_root, classifier_root=None)
+
+
+def stage_one_folder(settings: Settings, split: Split, mixmatch: bool) -> Path:
+    """Where stage two looks for stage one's sub-models."""
+    return classifier_folder(_of_stage_one(settings), split, mixmatch)
+
+
 def stage_one(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> StageOne:
     """Stage one's folder for these options.
 
     Raises: `UserError` if it is not there or was made for other classes or under another protocol.
     """
-    where = replace(
-        settings, checkpoint_root=settings.classifier_root or settings.checkpoint_root, classifier_root=None
-    )
-    folder = classifier_folder(where, split, mixmatch)
+    folder = stage_one_folder(settings, split, mixmatch)
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
-    command = recipes.command_line("train_classifier.py", "train_model", call, where)
+    command = recipes.command_line("train_classifier.py", "train_model", call, _of_stage_one(settings))
     path = configuration_file(folder)
     if not path.is_file():
         raise UserError(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from datasets.augment import Transform
@@ -61,14 +62,14 @@ def task_images(stream: TaskStream, task: Task, unlabelled: Tensor | None, setti
     return TaskImages(task.name, task.num_classes, *local, unlabelled, transform, stream.mean, stream.std)
 
 
-def _objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
+def objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
     """Stage one's loss: MixMatch where there are unlabelled images; else plain, or mixup for distillation."""
     if data.unlabelled is not None:
         return mixmatch(data.num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
     return supervised if plain else mixup(data.num_classes, settings.alpha)
 
 
-def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
+def batches(data: TaskImages, settings: Settings, phase: str, device: torch.device) -> Batches:
     """Labelled and, with MixMatch, unlabelled images in several views; an epoch passes the labelled ones once."""
     images, labels = data.labelled
     size = min(settings.batch_size, len(images))
@@ -77,20 +78,21 @@ def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
         parts.append(
             Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views)
         )
-    return Batches(parts, steps_per_epoch=len(images) // size, key=(settings.seed, data.name, phase))
+    return Batches(parts, len(images) // size, key=(settings.seed, data.name, phase), device=device)
 
 
 def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
     """A training's schedule with what all of them share."""
     return training.Schedule(
-        epochs,
-        lr,
-        settings.weight_decay,
-        settings.clip_norm,
-        settings.evaluate_every,
-        settings.evaluate_last,
-        settings.save_every,
-        settings.amp,
+        lr=lr,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+        amp=settings.amp,
+        compile=settings.compile,
+        epochs=epochs,
+        evaluate_every=settings.evaluate_every,
+        evaluate_last=settings.evaluate_last,
+        save_every=settings.save_every,
     )
 
 
@@ -103,7 +105,7 @@ def _train(
     data: TaskImages,
     model: ResNet18,
     path: Path,
-    objective: Objective,
+    loss: Objective,
     plan: training.Schedule,
     phase: str,
     title: str,
@@ -111,8 +113,8 @@ def _train(
     """Trains and writes one sub-model; the file's `results` say how it went."""
     progress = training.fit(
         model,
-        _batches(data, run.settings, phase),
-        objective,
+        batches(data, run.settings, phase, run.device),
+        loss,
         plan,
         run.console,
         title,
@@ -149,7 +151,7 @@ def train_temporary(run: Run, data: TaskImages) -> None:
             data,
             model,
             path,
-            _objective(data, settings, plain=True),
+            objective(data, settings, plain=True),
             schedule(settings, settings.epochs, settings.lr),
             "training",
             title,
@@ -175,13 +177,13 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         def train() -> None:
             seed = derive(settings.seed, name, phase)
             model = resnet18(data.num_classes, widths, data.mean, data.std, seed).to(run.device)
-            objective = distilled(_objective(data, settings, plain=False), teacher, settings.temperature)
+            taught = distilled(objective(data, settings, plain=False), teacher, settings.temperature)
             _train(
                 run,
                 data,
                 model,
                 finished,
-                objective,
+                taught,
                 schedule(settings, settings.distill_epochs, settings.distill_lr),
                 phase,
                 title,

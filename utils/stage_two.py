@@ -9,7 +9,7 @@ from datasets.stream import Task, TaskStream
 from models import measure
 from models.ede_net import EDENet
 from models.resnet import ResNet18
-from utils import checkpoint, training
+from utils import checkpoint, metrics, training
 from utils.errors import UserError
 from utils.finetune import balanced_batches
 from utils.mixup import mixup
@@ -114,6 +114,7 @@ def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream,
         settings.finetune_batch_size,
         transform(stream, settings),
         key=(settings.seed, task.name, "finetune"),
+        device=run.device,
     )
     return fit_joined(run, net, batches, f"stage two, task {task.index + 1} ({task.name})", f"finetune_{task.name}")
 
@@ -127,11 +128,12 @@ def fit_joined(run: Run, net: EDENet, batches: Batches, title: str, name: str) -
     progress = training.fit(
         net,
         batches,
-        mixup(net.num_classes, settings.alpha),
+        mixup(net.num_classes, settings.alpha, run.team),
         schedule(settings, epochs, settings.finetune_lr),
         run.console,
         title,
         unfinished=run.unfinished / f"{name}.pt",
+        team=run.team,
     )
     net.requires_grad_(True)
     return progress
@@ -144,7 +146,7 @@ def remember(net: EDENet, memory: RehearsalMemory, stream: TaskStream, task: Tas
     for label in range(task.first, task.last):
         of_class = images.select(images.labels == label)
         if settings.exemplars == "herding":
-            features = training.outputs(net.features, of_class.images)
+            features = training.outputs(net.features, of_class.images, next(net.parameters()).device)
             orders.append(herding_order(features, count))
         else:
             orders.append(random_order(len(of_class), (settings.seed, "exemplars", label))[:count])
@@ -172,35 +174,41 @@ def write_stage(
 ) -> None:
     """Evaluates the network on the test images of all classes seen and writes `stage_<t>.pt`.
 
+    Of several processes the first does so, and the others wait for it.
+
     Args:
         progress: of the fine-tuning; None for the first task, which has none.
         source: the fingerprint of the task's sub-model as stage one left it.
     """
-    correct, total = accuracy_row(net, stream, task)
-    results = {
-        "correct": correct,
-        "total": total,
-        "widths": [list(widths) for widths in net.widths],
-        "parameters": measure.parameters(net),
-        "flops": measure.flops(net),
-        "seconds": progress.seconds if progress else 0.0,
-        "history": progress.history if progress else [],
-    }
-    checkpoint.write_ede_net(
-        stage_file(run.folder, task.index),
-        net,
-        {
-            "task": task.index + 1,
-            "dataset": stream.name,
-            "class_names": stream.class_names[: task.last],
-            "class_order": stream.order[: task.last],
-            "exemplars": memory.lists,
-            "previous": net.meta.get("fingerprint"),
-            "submodels": [*net.meta.get("submodels", []), source],
-            "results": results,
-            "configuration": run.configuration,
-        },
-    )
+    if run.team.leads:
+        correct, total = accuracy_row(net, stream, task)
+        seen = metrics.percentage(sum(correct), sum(total))
+        run.console.scalars.add("test accuracy", task.last, {"all classes seen": seen})
+        results = {
+            "correct": correct,
+            "total": total,
+            "widths": [list(widths) for widths in net.widths],
+            "parameters": measure.parameters(net),
+            "flops": measure.flops(net),
+            "seconds": progress.seconds if progress else 0.0,
+            "history": progress.history if progress else [],
+        }
+        checkpoint.write_ede_net(
+            stage_file(run.folder, task.index),
+            net,
+            {
+                "task": task.index + 1,
+                "dataset": stream.name,
+                "class_names": stream.class_names[: task.last],
+                "class_order": stream.order[: task.last],
+                "exemplars": memory.lists,
+                "previous": net.meta.get("fingerprint"),
+                "submodels": [*net.meta.get("submodels", []), source],
+                "results": results,
+                "configuration": run.configuration,
+            },
+        )
+    run.team.meet()
 
 
 def all_results(run: Run, stream: TaskStream) -> list[dict]:
