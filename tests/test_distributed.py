@@ -156,10 +156,13 @@ def test_names_and_weights_stay_in_place():
 
 
 def _gradient(team: Team) -> tuple[float, torch.Tensor]:
-    """Loss and gradient of the first update of a joined network on a batch of 15 rows."""
+    """Loss and gradient of the first update of a joined network on a batch of 15 rows.
+
+    In float64: in float32 a value near zero may round to either side of a ReLU's kink.
+    """
     images = torch.randint(0, 256, (20, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
     batches = Batches([Part(images, torch.arange(20) % 4, 15, Transform())], 1, key=(0,))
-    net = EDENet(resnet18(2, (4, 4, 4, 4), seed=seed) for seed in range(2)).train()
+    net = EDENet(resnet18(2, (4, 4, 4, 4), seed=seed) for seed in range(2)).train().double()
     with global_statistics(net, team):
         updates = Updates(net, batches, mixup(4, 0.75, team), Optimisation(1e-3, 0.0, 1e9, "off"), team)
         loss = team.mean(updates.update(0, 0.0))
@@ -187,7 +190,7 @@ def test_an_update_on_two_processes_has_the_gradient_of_the_whole_batch(tmp_path
     for rank in range(2):
         each, its = torch.load(tmp_path / f"{rank}", weights_only=True)
         assert each == pytest.approx(loss, rel=1e-5)
-        assert torch.allclose(its, gradient, rtol=1e-3, atol=1e-5)
+        assert torch.allclose(its, gradient, rtol=1e-5, atol=1e-9)
 
 
 # --- both stages
@@ -267,12 +270,12 @@ def test_processes_that_are_told_to_stop_do_so_at_the_same_step(alone, stand_in,
     assert losses(root) == pytest.approx(losses(alone[0]), **LOSSES)
 
 
-def test_torchrun_itself_runs_both_stages(stand_in, tmp_path):
-    options = {"epochs": 1, "finetune_epochs": 1}
-    for script, more in (("train_classifier.py", {}), ("train_EDE_Net.py", {"rehearsal_size": REHEARSAL})):
-        text = call_of("train_model", **SPLIT, **{**TINY, **options}, data_root=str(stand_in),
-                       checkpoint_root=str(tmp_path), **more)  # fmt: skip
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        done = subprocess.run([*command, script, text], cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*/results.json"))) == 2
+def test_torchrun_itself_runs_stage_two(alone, stand_in, tmp_path):
+    root = copied(alone, tmp_path)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_EDE_Net.py"]
+    text = call(stand_in, root, rehearsal_size=REHEARSAL)
+    # One thread each, as in the run that it is compared with.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, text], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert losses(root) == pytest.approx(losses(alone[0]), **LOSSES)

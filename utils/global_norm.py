@@ -46,7 +46,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        values = x.float()
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
         # First the mean and then the deviations from it: E[x²] - E[x]² would lose digits where the mean is large.
         rows = values.new_full((1,), values.numel() / values.shape[1])
         sums = _Sum.apply(torch.cat([values.sum(dim=(0, 2, 3)), rows]))
