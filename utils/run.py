@@ -32,7 +32,7 @@ class Run:
     Args:
         folder: where everything is written.
         settings: the run's options.
-        stage: 1 or 2, which decides what options matter.
+        stage: 1, 2, or a baseline's kind, which decides what options matter.
         arguments: what else decides the results (split, prune, …), plain values.
         only: where several runs share the folder, the ending that tells this one's files from the others'.
         free: names in the configuration that may change between calls.
@@ -42,7 +42,13 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, settings: Settings, stage: int, arguments: dict, only: str = "", free: Sequence[str] = ()
+        self,
+        folder: Path,
+        settings: Settings,
+        stage: int | str,
+        arguments: dict,
+        only: str = "",
+        free: Sequence[str] = (),
     ):
         self.folder, self.settings, self.only = folder, settings, only
         self.configuration = {**arguments, **settings.configuration(stage)}

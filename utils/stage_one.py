@@ -61,23 +61,23 @@ def task_images(stream: TaskStream, task: Task, unlabelled: Tensor | None, setti
     return TaskImages(task.name, task.num_classes, *local, unlabelled, transform, stream.mean, stream.std)
 
 
-def _objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
+def objective(num_classes: int, unlabelled: Tensor | None, settings: Settings, plain: bool = True) -> Objective:
     """Stage one's loss: MixMatch where there are unlabelled images; else plain, or mixup for distillation."""
-    if data.unlabelled is not None:
-        return mixmatch(data.num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
-    return supervised if plain else mixup(data.num_classes, settings.alpha)
+    if unlabelled is not None:
+        return mixmatch(num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
+    return supervised if plain else mixup(num_classes, settings.alpha)
 
 
-def _batches(data: TaskImages, settings: Settings, phase: str) -> Batches:
+def batches(
+    labelled: tuple[Tensor, Tensor], unlabelled: Tensor | None, transform: Transform, settings: Settings, key: tuple
+) -> Batches:
     """Labelled and, with MixMatch, unlabelled images in several views; an epoch passes the labelled ones once."""
-    images, labels = data.labelled
+    images, labels = labelled
     size = min(settings.batch_size, len(images))
-    parts = [Part(images, labels, size, data.transform)]
-    if data.unlabelled is not None:
-        parts.append(
-            Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views)
-        )
-    return Batches(parts, steps_per_epoch=len(images) // size, key=(settings.seed, data.name, phase))
+    parts = [Part(images, labels, size, transform)]
+    if unlabelled is not None:
+        parts.append(Part(unlabelled, None, settings.unlabeled_batch_size, transform, settings.unlabeled_views))
+    return Batches(parts, steps_per_epoch=len(images) // size, key=key)
 
 
 def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
@@ -103,7 +103,7 @@ def _train(
     data: TaskImages,
     model: ResNet18,
     path: Path,
-    objective: Objective,
+    loss: Objective,
     plan: training.Schedule,
     phase: str,
     title: str,
@@ -111,8 +111,8 @@ def _train(
     """Trains and writes one sub-model; the file's `results` say how it went."""
     progress = training.fit(
         model,
-        _batches(data, run.settings, phase),
-        objective,
+        batches(data.labelled, data.unlabelled, data.transform, run.settings, (run.settings.seed, data.name, phase)),
+        loss,
         plan,
         run.console,
         title,
@@ -149,7 +149,7 @@ def train_temporary(run: Run, data: TaskImages) -> None:
             data,
             model,
             path,
-            _objective(data, settings, plain=True),
+            objective(data.num_classes, data.unlabelled, settings),
             schedule(settings, settings.epochs, settings.lr),
             "training",
             title,
@@ -175,13 +175,13 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         def train() -> None:
             seed = derive(settings.seed, name, phase)
             model = resnet18(data.num_classes, widths, data.mean, data.std, seed).to(run.device)
-            objective = distilled(_objective(data, settings, plain=False), teacher, settings.temperature)
+            loss = objective(data.num_classes, data.unlabelled, settings, plain=False)
             _train(
                 run,
                 data,
                 model,
                 finished,
-                objective,
+                distilled(loss, teacher, settings.temperature),
                 schedule(settings, settings.distill_epochs, settings.distill_lr),
                 phase,
                 title,
