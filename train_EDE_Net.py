@@ -1,6 +1,8 @@
 """Stage two of EDE-Net: the tasks' sub-models, joined at the output layer and fine-tuned task after task.
 
 python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
+python train_EDE_Net.py 'baseline("replay", split_type="s0-t10", rehearsal_size=2000)'
+python train_EDE_Net.py 'ablation(split_type="s0-t10", rehearsal_size=2000, seeds=[0, 1, 2])'
 python train_EDE_Net.py 'evaluate(split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'predict("cat.png", checkpoint="checkpoints/EDE_Net_cifar100_…/stage_10.pt")'
 python train_EDE_Net.py 'compare("FOLDER", "FOLDER")'
@@ -14,7 +16,8 @@ import train_classifier
 from datasets import synthetic, tasks
 from datasets.rehearsal import require_room
 from datasets.stream import TaskStream
-from utils import command, device, evaluation, figures, plan, recipes, report, setup, stage_two
+from utils import ablation as grid
+from utils import baselines, command, device, evaluation, figures, plan, recipes, report, setup, stage_two
 from utils.comparison import compare
 from utils.prediction import predict
 from utils.run import Run
@@ -55,9 +58,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
             if not stage_two.finished(run, stage_one, task):
                 grow(run, stage_one, stream, task)
             run.forget(f"finetune_{task.name}.")
-        results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration)
-        draw = partial(figures.ede_net, folder, results, stream)
-        return run.finish(results, report.ede_net_table(results), draw)
+        return conclude(run, stage_one, stream)
 
 
 def grow(run, stage_one, stream, task):
@@ -71,20 +72,106 @@ def grow(run, stage_one, stream, task):
     stage_two.write_stage(run, net, memory, stream, task, progress, source)
 
 
-def evaluate(split_list=None, split_type=None, rehearsal_size=2000, stage=None, **options):
+def conclude(run, stage_one, stream):
+    """The results, their table and their figures, once all stages are there."""
+    made_of = stage_one.configuration if stage_one else None
+    results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration, made_of)
+    draw = partial(figures.ede_net, run.folder, results, stream)
+    return run.finish(results, report.ede_net_table(results), draw)
+
+
+def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
+    """What EDE-Net stands against, on the same split and with the same files, tables and figures.
+
+    Args:
+        kind: "finetune", one network trained on task after task; "replay", the same with exemplars of the old classes;
+            "joint", the same with all training images of all classes seen, the upper bound; "concatenate", stage one's
+            sub-models joined and not fine-tuned. One network is stage one's temporary one, trained in every task
+            with stage one's options; it always goes on from the task before.
+        split_list, split_type: as in `train_classifier.train_model`.
+        prune: of "concatenate": join the compressed sub-models.
+        rehearsal_size: of "replay": exemplars in all, shared evenly by the old classes.
+        mixmatch: train with unlabelled images too; of "concatenate": which of stage one's folders to take.
+        **options: see `utils.recipes.Settings`, all by name.
+
+    Returns: the results, as written to
+        `baseline_<kind>_cifar100_<split_type>_resnet18[_mixmatch][_rehearsal_<size>]/results.json`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend.
+    """
+    settings = recipes.settings(**options)
+    train, test = setup.read(settings)
+    split = setup.split(split_list, split_type, len(train.class_names), settings)
+    arguments = baselines.arguments(kind, split, prune, mixmatch, rehearsal_size)
+    folder = setup.baseline_folder(settings, split, kind, mixmatch, arguments.get("rehearsal_size", 0))
+    with Run(folder, settings, kind, arguments) as run:
+        stream = TaskStream(train, test, split.order, split.bounds, run.data_device, joint=kind == "joint")
+        if kind == "concatenate":
+            stage_one = setup.stage_one(settings, split, prune, mixmatch)
+            learn = partial(baselines.concatenate, run, stage_one, stream)
+        else:
+            stage_one, unlabelled = None, setup.unlabelled_images(settings, run.data_device) if mixmatch else None
+            learn = partial(baselines.learn, run, stream, unlabelled)
+        stage_two.adopt(run, stage_one, stream)
+        for task in run.console.each(stream.tasks, f"baseline {kind}, tasks"):
+            if not stage_two.finished(run, stage_one, task):
+                learn(task)
+            run.forget(f"baseline_{task.name}.")
+        return conclude(run, stage_one, stream)
+
+
+def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1, 2], **options):
+    """EDE-Net with and without MixMatch, compression and stage two, over several seeds: one table and one figure.
+
+    Every training is a run of its own, which goes on and is skipped as usual when the ablation is called again.
+
+    Args:
+        split_list, split_type, rehearsal_size: as in `train_model`.
+        seeds: of the repetitions, over which mean and sample standard deviation are taken.
+        **options: see `utils.recipes.Settings`, all by name but seed and classifier_root.
+
+    Returns: what is written to `ablation_cifar100_<split_type>_rehearsal_<size>/ablation.json`.
+
+    Raises: `utils.errors.UserError` for what the caller can mend.
+    """
+    grid.require_seeds(seeds, options)
+    settings = recipes.settings(**options)
+    split = setup.split(split_list, split_type, len(setup.read(settings)[0].class_names), settings)
+    require_room(rehearsal_size, split.bounds[-2])
+    folder = grid.folder(settings, split, rehearsal_size)
+    found = {cell: [] for cell in grid.CELLS}
+    for seed in seeds:
+        root = folder / f"seed_{seed}"
+        common = {**options, "split_list": split.bounds, "split_type": split.type, "seed": seed}
+        for mixmatch in (True, False):
+            train_classifier.train_model(**{**common, "mixmatch": mixmatch, "checkpoint_root": str(root)})
+        for cell in grid.CELLS:
+            run = train_model if cell.stage_two else partial(baseline, "concatenate")
+            parts = {"mixmatch": cell.mixmatch, "prune": cell.compression, "rehearsal_size": rehearsal_size}
+            roots = {"classifier_root": str(root), "checkpoint_root": str(root / cell.name)}
+            found[cell].append(run(**{**common, **parts, **roots}))
+    return grid.write(folder, grid.summary(found, rehearsal_size))
+
+
+def evaluate(
+    split_list=None, split_type=None, rehearsal_size=2000, stage=None, baseline=None, mixmatch=True, **options
+):
     """Counts again, from the saved files, what training reported of every stage or of one; a difference is an error.
 
     Args:
         split_list, split_type, rehearsal_size: which run, as in `train_model`; the rest of what it was trained with
             is read from its folder.
         stage: from 1; all that are saved if left out.
+        baseline: the kind of a baseline that is meant in place of EDE-Net.
+        mixmatch: of a baseline, whose folder it names: how it was trained.
         **options: see `utils.recipes.Settings`: those of where things are, and others only to be sure of them.
 
     Returns: a dict with "stages", see `utils.evaluation.stages`.
 
     Raises: `utils.errors.UserError` for what the caller can mend, and for a difference.
     """
-    folder, configuration, settings = evaluation.saved_run(split_list, split_type, rehearsal_size, options)
+    made_by = (rehearsal_size, baseline, mixmatch)
+    folder, configuration, settings = evaluation.saved_run(split_list, split_type, *made_by, options)
     train, test = setup.read(settings)
     order = tasks.class_order(settings.class_order, len(train.class_names))
     where = device.choose(settings.device)
@@ -115,7 +202,9 @@ def demo(checkpoint_root=None, **options):
 
 
 if __name__ == "__main__":
-    with command.line(train_model, evaluate, predict, compare, demo, options=recipes.NAMES, example=EXAMPLE):
+    with command.line(
+        train_model, baseline, ablation, evaluate, predict, compare, demo, options=recipes.NAMES, example=EXAMPLE
+    ):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
         # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")

@@ -65,6 +65,7 @@ class TaskStream:
         order: all class numbers, in the order of learning.
         split: rising list from 0; task i has the classes order[split[i]:split[i+1]]. Later classes are left out.
         device: where the images live.
+        joint: lets `images_seen` break the protocol, for joint training, the upper bound; of nothing else.
 
     Raises: `UserError` if a class of the split has no training or no test image.
     """
@@ -76,6 +77,7 @@ class TaskStream:
         order: Sequence[int],
         split: Sequence[int],
         device: torch.device | str = "cpu",
+        joint: bool = False,
     ):
         self.name, self.mean, self.std, self.mirror = train.name, train.mean, train.std, train.mirror
         self.order = list(order)[: split[-1]]
@@ -84,6 +86,7 @@ class TaskStream:
         self._train = self._relabelled(train, "training", device)
         self._test = self._relabelled(test, "test", device)
         self._current: int | None = None
+        self._joint = joint
 
     def _relabelled(self, part: ImageSet, title: str, device: torch.device | str) -> Images:
         place = torch.full((len(part.class_names),), -1)
@@ -110,12 +113,25 @@ class TaskStream:
 
     def training_images(self, task: Task) -> Images:
         """The task's training images with global labels. Raises `OutOfReach` unless it is the task begun last."""
+        self._require_begun(task)
+        return self._train.select((self._train.labels >= task.first) & (self._train.labels < task.last))
+
+    def images_seen(self, task: Task) -> Images:
+        """All training images of the classes seen up to the task, with global labels: what the protocol forbids.
+
+        Raises: `OutOfReach` unless the stream was made for `joint` training and it is the task begun last.
+        """
+        if not self._joint:
+            raise OutOfReach("all training images of old classes asked for by a training that is not joint")
+        self._require_begun(task)
+        return self._train.select(self._train.labels < task.last)
+
+    def _require_begun(self, task: Task) -> None:
         if task.index != self._current:
             raise OutOfReach(
                 f"training images of task {task.index + 1} asked for while "
                 f"{'no task' if self._current is None else f'task {self._current + 1}'} is trained"
             )
-        return self._train.select((self._train.labels >= task.first) & (self._train.labels < task.last))
 
     def exemplars(self, memory: "Sequence[Sequence[int]]", size: int) -> Images:
         """The images of an exemplar memory: for each class seen, its indices into the training set's file.

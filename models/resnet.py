@@ -92,6 +92,19 @@ class ResNet18(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
+    def grow_head(self, classes: int, seed: int) -> None:
+        """Gives the head so many more outputs: the old rows stay as they are, the new ones are a function of `seed`.
+
+        The global random state is left as it was.
+        """
+        old = self.head
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            self.head = nn.Linear(old.in_features, self.num_classes + classes).to(old.weight.device)
+            self.head.weight[: self.num_classes] = old.weight
+            self.head.bias[: self.num_classes] = old.bias
+        self.num_classes += classes
+
 
 def resnet18(
     num_classes: int,

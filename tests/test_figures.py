@@ -329,10 +329,11 @@ def test_the_sequences_figures_are_the_results(tmp_path, drawn):
 # The comparison.
 
 
-def run_of(folder, results, seed=0, **more):
+def run_of(folder, results, seed=0, stage_one=None, **more):
     """A results folder with these results, their accuracies shifted by the seed."""
     content = json.loads(json.dumps(results))
     content["configuration"].update(seed=seed, **more)
+    content["stage_one"].update(seed=seed, **(stage_one or {}))
     content["seen_accuracy"] = [value + seed for value in content["seen_accuracy"]]
     content["average_incremental_accuracy"] += seed
     folder.mkdir(parents=True)
@@ -368,11 +369,90 @@ def test_the_compared_curves_are_mean_and_deviation(finished, tmp_path, drawn):
 
 
 def test_the_same_seed_twice_is_no_repetition(finished, tmp_path):
-    """Such runs differ in stage one, which their configuration does not tell."""
+    """Such runs differ in something that no option tells."""
     folders = [run_of(tmp_path / name, finished.stage_two) for name in ("a", "b")]
     groups = comparison.grouped(comparison.read(folders))
     assert [group["folders"] for group in groups] == [[folder] for folder in folders]
     assert [group["label"] for group in groups] == folders
+
+
+def labels_of(*folders):
+    return [group["label"] for group in comparison.grouped(comparison.read(folders))]
+
+
+def test_the_results_tell_stage_ones_options(finished):
+    assert finished.stage_two["stage_one"] == finished.stage_one["configuration"]
+
+
+def test_runs_that_differ_in_stage_one_are_told_apart_by_it_and_seeds_of_the_same_are_one_line(finished, tmp_path):
+    folders = [
+        run_of(tmp_path / f"{weight}_{seed}", finished.stage_two, seed, {"lambda_u": weight})
+        for weight in (1.0, 10.0)
+        for seed in (0, 1)
+    ]
+    groups = comparison.grouped(comparison.read(folders))
+    assert [group["label"] for group in groups] == ["lambda_u=1.0", "lambda_u=10.0"]
+    assert [group["seeds"] for group in groups] == [[0, 1], [0, 1]]
+
+
+def test_an_option_of_both_stages_is_told_of_the_one_it_differs_in(finished, tmp_path):
+    net = finished.stage_two
+    plain = run_of(tmp_path / "a", net)
+    first = run_of(tmp_path / "b", net, stage_one={"weight_decay": 0.0})
+    both = run_of(tmp_path / "c", net, stage_one={"weight_decay": 0.0}, weight_decay=0.0)
+    assert labels_of(plain, first) == ["stage one's weight_decay=0.0005", "stage one's weight_decay=0.0"]
+    assert labels_of(plain, both) == ["weight_decay=0.0005", "weight_decay=0.0"]
+
+
+def test_what_decides_no_sub_model_is_no_difference(finished, tmp_path):
+    """Compression may have been left out, or have its recipe named otherwise, when stage one was called last."""
+    one = run_of(tmp_path / "a", finished.stage_two)
+    other = run_of(tmp_path / "b", finished.stage_two, 1, {"prune": False, "recipe": "cpu"})
+    assert len(labels_of(one, other)) == 1
+
+
+def test_results_without_stage_ones_options_are_compared_by_what_they_tell(finished, tmp_path):
+    folders = [run_of(tmp_path / name, finished.stage_two, finetune_lr=lr) for name, lr in (("a", 1.0), ("b", 2.0))]
+    path = Path(folders[1], "results.json")
+    content = json.loads(path.read_text())
+    del content["stage_one"]
+    path.write_text(json.dumps(content))
+    assert labels_of(*folders) == ["finetune_lr=1.0", "finetune_lr=2.0"]
+
+
+def baseline_of(folder, finished, kind, **more):
+    """A results folder of a baseline with one network."""
+    content = json.loads(json.dumps(finished.stage_two))
+    options = {name: content["configuration"][name] for name in ("dataset", "split_type", "split_list", "mixmatch")}
+    content["configuration"] = {"baseline": kind, **options, **recipes.settings().configuration(kind), **more}
+    content["stage_one"] = None
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+def test_baselines_are_compared_by_their_kind(finished, tmp_path, capsys):
+    own = {name: finished.stage_two["stage_one"][name] for name in recipes.settings().configuration("joint")
+           if name in finished.stage_two["stage_one"]}  # fmt: skip
+    folders = [
+        run_of(tmp_path / "net", finished.stage_two),
+        baseline_of(tmp_path / "replay", finished, "replay", **own, rehearsal_size=31),
+        baseline_of(tmp_path / "joint", finished, "joint", **own),
+        baseline_of(tmp_path / "joint2", finished, "joint", **{**own, "seed": 1}),
+        baseline_of(tmp_path / "fewer", finished, "replay", **own, rehearsal_size=9),
+    ]
+    assert labels_of(*folders[:4:2]) == ["EDE-Net", "Baseline: joint"]
+    groups = train_EDE_Net.compare(*folders)["groups"]
+    assert [group["label"] for group in groups] == [
+        "EDE-Net, rehearsal_size=31",
+        "Baseline: replay, rehearsal_size=31",
+        "Baseline: joint",
+        "Baseline: replay, rehearsal_size=9",
+    ]
+    assert [len(group["seeds"]) for group in groups] == [1, 1, 2, 1]
+    printed = capsys.readouterr().out
+    for words in ("the protocol forbids", "Nothing was held out", "held-out training images"):
+        assert words in printed
 
 
 def test_selection_on_the_test_set_is_named_in_the_comparison(finished, tmp_path, capsys):

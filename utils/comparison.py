@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
-from utils import accuracy_curves, checkpoint, published, report, tables
+from utils import accuracy_curves, checkpoint, published, report, setup, tables
 from utils.accuracy_curves import Curve
+from utils.baselines import KINDS
 from utils.errors import UserError
 
 MEASURES = ("average_incremental_accuracy", "last_accuracy", "forgetting", "backward_transfer")
@@ -15,12 +16,13 @@ KEYS_IN_LABEL = 4  # of those in which runs differ
 
 
 def compare(*folders, output=None):
-    """Draws the runs of several stage-two folders into one figure and one table; mean ± deviation over seeds.
+    """Draws the runs of several folders of stage two or of baselines into one figure and one table; mean ± deviation.
 
-    Runs whose configurations differ by the seed only are one line: the mean, and the sample standard deviation.
+    Runs whose options, stage one's among them, differ by the seed only are one line: the mean over the seeds, and the
+    sample standard deviation.
 
     Args:
-        *folders: results folders of `train_EDE_Net.train_model`, two or more.
+        *folders: results folders of `train_EDE_Net.train_model` and `train_EDE_Net.baseline`, two or more.
         output: the folder to write to; `comparison` beside the folders, in what they have in common, if left out.
 
     Returns: a dict with "groups", also written as `comparison.json` beside `comparison.md`, `.png` and `.pdf`.
@@ -55,7 +57,7 @@ def read(folders: Sequence[str]) -> dict[str, dict]:
         path = Path(folder) / "results.json"
         if not path.is_file():
             state = "holds no results.json: its run is not finished" if path.parent.is_dir() else "is not there"
-            raise UserError(f"{folder} {state}; expected a results folder of stage two, as train_model writes it")
+            raise UserError(f"{folder} {state}; expected a results folder of stage two or of a baseline")
         results = checkpoint.read_json(path)
         if not isinstance(results, dict) or "seen_accuracy" not in results:
             raise UserError(f"{path} has no accuracies after each task: expected the results of stage two on a split")
@@ -63,53 +65,76 @@ def read(folders: Sequence[str]) -> dict[str, dict]:
     return runs
 
 
+def options_of(results: dict) -> dict:
+    """All options that decided a run: its own, and stage one's under their names or as "stage one's <name>"."""
+    options = dict(results["configuration"])
+    for name, value in (results.get("stage_one") or {}).items():
+        if name not in options:
+            options[name] = value
+        elif name not in {*setup.SHARED, "split_type", "recipe", "prune"}:  # agreed, or without a say in a sub-model
+            options[f"stage one's {name}"] = value
+    return options
+
+
 def grouped(runs: dict[str, dict]) -> list[dict]:
-    """Runs whose configurations differ by the seed only, together; each run alone where a seed comes twice.
+    """Runs whose options differ by the seed only, together; each run alone where a seed comes twice.
 
-    The second is so because such runs differ in something that stage two's configuration does not hold: stage one.
+    The second is so because such runs differ in something that no option holds: the data, or the program.
 
-    Returns: for each group "label", "folders", "seeds", "classes" (seen after each task), "seen_accuracy", "parameters"
-        and `MEASURES`, of which each is a dict "mean" and "deviation" (None for one run).
+    Returns: for each group "label", "method" ("EDE-Net" or a baseline's kind), "folders", "seeds", "selection",
+        "classes" (seen after each task), "seen_accuracy", "parameters" and `MEASURES`, of which each is a dict "mean"
+        and "deviation" (None for one run).
     """
     alike: dict[str, list[str]] = {}
     for folder, results in runs.items():
-        shared = {name: value for name, value in results["configuration"].items() if name != "seed"}
+        shared = {name: value for name, value in options_of(results).items() if name != "seed"}
         alike.setdefault(json.dumps(shared, sort_keys=True), []).append(folder)
     together: list[list[str]] = []
     for members in alike.values():
         seeds = {runs[folder]["configuration"]["seed"] for folder in members}
         together += [members] if len(seeds) == len(members) else [[folder] for folder in members]
-    labels = _labels([runs[members[0]]["configuration"] for members in together], [each[0] for each in together])
+    labels = _labels([options_of(runs[members[0]]) for members in together], [each[0] for each in together])
     return [
-        _group(label, members, [runs[folder] for folder in members])
+        {"folders": members, **group(label, [runs[folder] for folder in members])}
         for label, members in zip(labels, together, strict=True)
     ]
 
 
-def _labels(configurations: Sequence[dict], folders: Sequence[str]) -> list[str]:
-    """What of the configurations differs, in words; the folder where that tells nothing or not enough."""
-    names = dict.fromkeys(name for configuration in configurations for name in configuration)
-    values = {name: [json.dumps(each.get(name)) for each in configurations] for name in names if name != "seed"}
-    differing = [name for name in values if len(set(values[name])) > 1]
-    if "split_type" in differing and "split_list" in differing:
-        differing.remove("split_list")
+def _labels(options: Sequence[dict], folders: Sequence[str]) -> list[str]:
+    """In what the runs differ, in words; the folder where that tells nothing or not enough.
+
+    Baselines and EDE-Net have not all options in common: one differs where two of the runs that have it differ.
+    """
+    names = dict.fromkeys(name for each in options for name in each if name not in ("seed", "baseline"))
+    values = {name: [json.dumps(each[name]) if name in each else None for each in options] for name in names}
+    differing = [name for name in values if len({*values[name]} - {None}) > 1]
+    told_twice = {
+        f"stage one's {name}"
+        for name in names
+        if all(each.get(f"stage one's {name}", each[name]) == each[name] for each in options if name in each)
+    }
+    if "split_type" in differing:
+        told_twice.add("split_list")
+    differing = [name for name in differing if name not in told_twice]
+    methods = [report.method(each) for each in options]
     labels = []
-    for configuration, folder in zip(configurations, folders, strict=True):
-        words = [f"{name}={configuration.get(name)}" for name in differing[:KEYS_IN_LABEL]]
-        label = ", ".join(words + ["…"] * (len(differing) > KEYS_IN_LABEL))
-        labels.append(label or folder)
+    for each, method, folder in zip(options, methods, folders, strict=True):
+        words = [f"{name}={each[name]}" for name in differing if name in each]
+        told = [method] * (len(set(methods)) > 1) + words[:KEYS_IN_LABEL] + ["…"] * (len(words) > KEYS_IN_LABEL)
+        labels.append(", ".join(told) or folder)
     return [
         f"{label} ({folder})" if labels.count(label) > 1 else label
         for label, folder in zip(labels, folders, strict=True)
     ]
 
 
-def _group(label: str, folders: Sequence[str], results: Sequence[dict]) -> dict:
+def group(label: str, results: Sequence[dict]) -> dict:
+    """Mean and deviation over runs that differ by the seed, see `grouped`."""
     return {
         "label": label,
-        "folders": list(folders),
+        "method": results[0]["configuration"].get("baseline", "EDE-Net"),
         "seeds": [each["configuration"]["seed"] for each in results],
-        "selection": results[0]["configuration"]["selection"],
+        "selection": results[0]["configuration"].get("selection"),
         "classes": results[0]["configuration"]["split_list"][1:],
         "seen_accuracy": [_spread(row) for row in zip(*[each["seen_accuracy"] for each in results], strict=True)],
         "parameters": _spread([each["parameters"][-1] for each in results]),
@@ -129,8 +154,8 @@ def comparison_table(groups: Sequence[dict]) -> str:
         [
             group["label"],
             len(group["folders"]),
-            *[_plus_minus(group[name], tables.percent) for name in MEASURES],
-            _plus_minus(group["parameters"], tables.parameters),
+            *[plus_minus(group[name], tables.percent) for name in MEASURES],
+            plus_minus(group["parameters"], tables.parameters),
         ]
         for group in groups
     ]
@@ -138,15 +163,20 @@ def comparison_table(groups: Sequence[dict]) -> str:
     where = [f"- {group['label']}: {', '.join(group['folders'])}" for group in groups]
     note = (
         "Test accuracy (%): average incremental and last accuracy, forgetting and backward transfer in points; "
-        "± is the sample standard deviation over seeds."
+        f"± is the sample standard deviation over seeds. {protocol_notes(groups)}"
     )
-    notes = [report.selection_note(selection) for selection in sorted({group["selection"] for group in groups})]
-    return "\n".join(
-        ["# Runs compared", "", " ".join([note, *notes]), "", tables.markdown_table(header, rows), "", *where, ""]
-    )
+    return "\n".join(["# Runs compared", "", note, "", tables.markdown_table(header, rows), "", *where, ""])
 
 
-def _plus_minus(spread: dict, written) -> str:
+def protocol_notes(groups: Sequence[dict]) -> str:
+    """What the baselines among the groups are, and how epochs were chosen, each once."""
+    baselines = dict.fromkeys(group["method"] for group in groups if group["method"] in KINDS)
+    notes = [f"{kind}: {KINDS[kind]}." for kind in baselines]
+    return " ".join(notes + sorted({report.selection_note(group["selection"]) for group in groups}))
+
+
+def plus_minus(spread: dict, written: Callable[[float | None], str]) -> str:
+    """A mean of `group` with its deviation, as in a table's cell."""
     deviation = spread["deviation"]
     return written(spread["mean"]) + ("" if deviation is None else f" ± {written(deviation)}")
 
@@ -167,7 +197,7 @@ def draw(path: Path, groups: Sequence[dict], runs: Sequence[dict]) -> None:
     same = marks[0] if all(each == marks[0] for each in marks) else {}
     notes = [
         "Bands: sample standard deviation over seeds." if any(len(group["seeds"]) > 1 for group in groups) else "",
-        *[report.selection_note(selection) for selection in sorted({group["selection"] for group in groups})],
+        protocol_notes(groups),
         f"Unlabelled images too with mixmatch=True. {published.PROTOCOL}" if same else "",
     ]
     caption = " ".join(note for note in notes if note)

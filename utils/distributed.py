@@ -105,3 +105,9 @@ def team() -> Team:
             f"the environment says that torchrun started this process, but not its number ({error}): start "
             f"`torchrun --nproc-per-node=N SCRIPT 'CALL'`, or the script alone"
         ) from error
+
+
+def require_one_process() -> None:
+    """Raises `UserError` if `torchrun` started several for something that they cannot share."""
+    if not team().alone:
+        raise UserError("this runs in one process: start the script without torchrun")

@@ -10,16 +10,21 @@ import torch
 
 from datasets import tasks
 from datasets.stream import TaskStream
-from utils import checkpoint, metrics, recipes, report, setup, stage_two, tables
+from utils import baselines, checkpoint, metrics, recipes, report, setup, stage_two, tables
 from utils.errors import UserError
 from utils.recipes import Settings
 from utils.run import configuration_file
 
 
 def saved_run(
-    split_list: list[int] | None, split_type: str | None, rehearsal_size: int, options: dict
+    split_list: list[int] | None,
+    split_type: str | None,
+    rehearsal_size: int,
+    baseline: str | None,
+    mixmatch: bool,
+    options: dict,
 ) -> tuple[Path, dict, Settings]:
-    """Stage two's folder for these arguments, its configuration, and the settings it was made with.
+    """The folder of stage two, or of a baseline, for these arguments, its configuration, and the settings it has.
 
     What the folder's name does not tell (the classes' order, a split that ends early, …) is taken from the
     configuration; what the caller names all the same has to agree.
@@ -32,13 +37,21 @@ def saved_run(
     elif split_type is not None:
         tasks.parse_split_type(split_type)
     name = split_type or (tasks.split_type_of(split_list) if split_list else "s0-t10")
-    folder = setup.ede_net_folder(settings, setup.Split(split_list or [], name, []), rehearsal_size)
+    split = setup.Split(split_list or [], name, [])
+    call = {"split_list": split_list, "split_type": name, "rehearsal_size": rehearsal_size}
+    if baseline is None:
+        function, folder = "train_model", setup.ede_net_folder(settings, split, rehearsal_size)
+    else:
+        baselines.require_kind(baseline)
+        setup.require_switches(mixmatch=mixmatch)
+        memory = rehearsal_size if baseline == "replay" else 0
+        function, folder = "baseline", setup.baseline_folder(settings, split, baseline, mixmatch, memory)
+        call = {"kind": baseline, **call, "mixmatch": mixmatch}
     if not configuration_file(folder).is_file():
-        call = {"split_list": split_list, "split_type": name, "rehearsal_size": rehearsal_size}
         command = recipes.command_line(
-            "train_EDE_Net.py", "train_model", {k: v for k, v in call.items() if v is not None}, settings
+            "train_EDE_Net.py", function, {k: v for k, v in call.items() if v is not None}, settings
         )
-        raise UserError(f"{folder} is not there or empty: expected a trained EDE-Net, which this makes: {command}")
+        raise UserError(f"{folder} is not there or empty: expected a trained network, which this makes: {command}")
     configuration = checkpoint.read_json(configuration_file(folder))
     asked = {key: getattr(settings, key) for key in options if key in configuration and key != "recipe"}
     if split_list is not None:
@@ -103,7 +116,7 @@ def stages_table(found: Sequence[dict], configuration: dict) -> str:
         for each in found
     ]
     header = ["after task", "classes", "all seen", *[f"task {i + 1}" for i in range(count)], "as reported"]
-    title = report.heading(f"EDE-Net, {configuration['rehearsal_size']} exemplars, evaluated again", configuration)
+    title = report.heading(f"{report.method_and_memory(configuration)}, evaluated again", configuration)
     lines = [title, "", tables.markdown_table(header, rows), ""]
     if len(found) == len(configuration["split_list"]) - 1:
         values = measures(found)

@@ -29,7 +29,7 @@ def classifiers(folder: Path, results: dict) -> None:
 
 
 def ede_net(folder: Path, results: dict, stream: TaskStream) -> None:
-    """Stage two: `accuracy`, `accuracy_matrix`, `training` and `exemplars`.
+    """Stage two, or a baseline: `accuracy`, `accuracy_matrix`, `training` and `exemplars`.
 
     Args:
         stream: where the images of the exemplars in the last stage's file come from.
@@ -47,28 +47,33 @@ def ede_net(folder: Path, results: dict, stream: TaskStream) -> None:
         if history
     }
     if panels:
-        note = f"{title}. {protocol(configuration)} Nothing is held out in stage two: the last epoch is kept."
-        training_curves.draw(folder / "training", panels, "Stage two: loss of fine-tuning", note)
+        stage = "" if "baseline" in configuration else " in stage two"
+        note = f"{title}. {protocol(configuration)} Nothing is held out{stage}: the last epoch is kept."
+        heading = "Stage two: loss of fine-tuning" if stage else "Loss of training"
+        training_curves.draw(folder / "training", panels, heading, note)
     last = stream.tasks[-1]
     lists = checkpoint.read(stage_file(folder, last.index), "ede_net")["exemplars"]
     stream.begin(last)
-    exemplars = stream.exemplars(lists, configuration["rehearsal_size"])
+    exemplars = stream.exemplars(lists, configuration.get("rehearsal_size", 0))
     exemplar_sheet(folder / "exemplars", exemplars, stream.class_names, title)
 
 
 def _title(results: dict) -> str:
     """The run in words, as in results.md, without that line's "#"."""
-    return report.heading("Stage one" if results["stage"] == 1 else "EDE-Net", results["configuration"])[2:]
+    configuration = results["configuration"]
+    return report.heading("Stage one" if results["stage"] == 1 else report.method(configuration), configuration)[2:]
 
 
 def protocol(configuration: dict) -> str:
-    """What sets a stage-two run apart from others when figures are compared."""
+    """What sets a run of stage two, or of a baseline, apart from others when figures are compared."""
     order = configuration["class_order"]
     orders = {"NoneType": "the data set's class order", "int": f"class order of seed {order}"}
     unlabelled = "unlabelled images of another data set by MixMatch" if configuration["mixmatch"] else "none unlabelled"
-    chosen = " Stage one was SELECTED ON THE TEST SET." if configuration["selection"] == "test" else ""
+    chosen = " Stage one was SELECTED ON THE TEST SET." if configuration.get("selection") == "test" else ""
     order = orders.get(type(order).__name__, "a class order given as a list")
-    return f"This run: {configuration['rehearsal_size']} exemplars in all, {unlabelled}, {order}.{chosen}"
+    exemplars = f"{configuration.get('rehearsal_size', 'no')} exemplars in all"
+    words = f"This run: {exemplars}, {unlabelled}, {order}.{chosen}"
+    return " ".join(filter(None, [report.method_note(configuration), words]))
 
 
 def accuracy_matrix(path: Path, results: dict, caption: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from datasets.batches import Batches
 from datasets.image_set import ImageSet
 from datasets.rehearsal import RehearsalMemory
 from datasets.stream import Task, TaskStream
@@ -62,8 +63,10 @@ def _stage_one_pace(images: TaskImages, settings: Settings, where: torch.device)
     def fresh() -> nn.Module:
         return resnet18(images.num_classes, settings.widths, images.mean, images.std, seed=0).to(where)
 
-    batches = stage_one.batches(images, settings, "dry run", where)
-    plain, distilling = (stage_one.objective(images, settings, plain) for plain in (True, False))
+    batches = _batches(images, settings, where)
+    plain, distilling = (
+        stage_one.objective(images.num_classes, images.unlabelled, settings, plain) for plain in (True, False)
+    )
     plan = schedule(settings, settings.epochs, settings.lr)
     model = fresh()
     return {
@@ -73,6 +76,10 @@ def _stage_one_pace(images: TaskImages, settings: Settings, where: torch.device)
         ),
         "evaluation": _seconds_per_image(model, images.test[0]),
     }
+
+
+def _batches(images: TaskImages, settings: Settings, where: torch.device) -> Batches:
+    return stage_one.batches(images.labelled, images.unlabelled, images.transform, settings, ("dry run",), where)
 
 
 def seconds_per_update(updates: Updates) -> float:
@@ -97,7 +104,7 @@ def _seconds_per_image(model: nn.Module, images: Tensor) -> float:
 
 def _planned_task(images: TaskImages, settings: Settings, pace: dict[str, float], prune: bool) -> dict:
     model = resnet18(images.num_classes, settings.widths)
-    steps = stage_one.batches(images, settings, "dry run", torch.device("cpu")).steps_per_epoch
+    steps = _batches(images, settings, torch.device("cpu")).steps_per_epoch
 
     def seconds(kind: str, epochs: int) -> float:
         plan = schedule(settings, epochs, settings.lr)

@@ -1,5 +1,6 @@
 """What a saved EDE-Net takes an image file for."""
 
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
@@ -60,10 +61,21 @@ def likeliest(net: EDENet, image: torch.Tensor, top: int) -> list[dict]:
 def origin_of_outputs(net: EDENet) -> list[str]:
     """For every output the task, "task 2 (classes 5–9)", or the data set, "SVHN", that it is of."""
     origins = []
-    for index, classes in enumerate(net.classes_per_task):
+    for index, (first, last) in enumerate(pairwise(task_borders(net))):
         if "datasets" in net.meta:
             title = catalog.title(net.meta["datasets"][index])
         else:
-            title = f"task {index + 1} (classes {net.offset(index)}–{net.offset(index) + classes - 1})"
-        origins += [title] * classes
+            title = f"task {index + 1} (classes {first}–{last - 1})"
+        origins += [title] * (last - first)
     return origins
+
+
+def task_borders(net: EDENet) -> list[int]:
+    """[0, …]: where the outputs of every task begin, and where the last ones end.
+
+    A baseline has one network for all tasks: its borders are those of the split that its file tells.
+    """
+    split = net.meta.get("configuration", {}).get("split_list", [])
+    if net.num_classes in split:
+        return split[: split.index(net.num_classes) + 1]
+    return [*map(net.offset, range(len(net.submodels) + 1))]

@@ -133,9 +133,9 @@ class Settings:
     compile: bool = _option(False, "translate the networks by torch.compile for training", FLAG)
     deterministic: bool = _option(False, "algorithms of which every run gives the same bits, on CUDA too", FLAG)
 
-    def configuration(self, stage: int) -> dict[str, Any]:
-        """What decides the results of stage 1 or 2, as plain values."""
-        ignored = WHERE | (STAGE_TWO if stage == 1 else STAGE_ONE)
+    def configuration(self, stage: int | str) -> dict[str, Any]:
+        """What decides the results of stage 1 or 2, or of a baseline by its kind, as plain values."""
+        ignored = WHERE | IGNORED[stage]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(self).items()
@@ -150,15 +150,28 @@ WHERE = {
     *("compile", "deterministic"),
 }
 # Options that matter in one stage alone.
-STAGE_ONE = {
-    *("unlabeled", "widths", "epochs", "batch_size", "lr", "validation_fraction", "rotation"),
-    *("unlabeled_batch_size", "unlabeled_views", "sharpening", "lambda_u", "evaluate_every", "evaluate_last"),
+COMPRESSION = {
     *("percent", "max_accuracy_loss", "min_width", "width_multiple", "max_rounds"),
     *("distill_epochs", "distill_lr", "temperature"),
+}
+STAGE_ONE = COMPRESSION | {
+    *("unlabeled", "widths", "epochs", "batch_size", "lr", "validation_fraction", "rotation"),
+    *("unlabeled_batch_size", "unlabeled_views", "sharpening", "lambda_u", "evaluate_every", "evaluate_last"),
 }
 STAGE_TWO = {
     *("exemplars", "finetune", "finetune_epochs", "finetune_batch_size", "finetune_lr", "finetune_rotation"),
     "min_updates",
+}
+# A baseline of one network is trained as in stage one, with nothing held out, chosen or compressed.
+ONE_NETWORK = STAGE_TWO | COMPRESSION | {"selection", "validation_fraction", "evaluate_every", "evaluate_last"}
+# What decides nothing in each stage and in each baseline. Stage one's sub-models, merely joined, are not trained.
+IGNORED: dict[int | str, set[str]] = {
+    1: STAGE_TWO,
+    2: STAGE_ONE,
+    "finetune": ONE_NETWORK,
+    "replay": ONE_NETWORK - {"exemplars"},
+    "joint": ONE_NETWORK,
+    "concatenate": STAGE_ONE | STAGE_TWO | {"alpha", "padding", "weight_decay", "clip_norm", "amp"},
 }
 
 NAMES = tuple(item.name for item in fields(Settings))

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from datasets.stream import TaskStream
 from utils import checkpoint, metrics, tables
+from utils.baselines import KINDS
 from utils.stage_one import task_file
 
 MEASURES = ("widths", "parameters", "flops", "test_accuracy", "selection_accuracy", "selected_epoch", "seconds")
 
 
-def selection_note(selection: str) -> str:
-    """How epochs and compression were judged, for every table that rests on it."""
+def selection_note(selection: str | None) -> str:
+    """How epochs and compression were judged, for every table that rests on it; None: neither was."""
+    if selection is None:
+        return "Nothing was held out: the last epoch of every task is kept, and the test set decided nothing."
     if selection == "test":
         return (
             'SELECTED ON THE TEST SET (selection="test"): the epochs kept and the compression accepted were chosen on '
@@ -32,12 +35,28 @@ def widths(values: Sequence[int]) -> str:
 
 def heading(title: str, configuration: dict) -> str:
     """The first line of results.md."""
+    compressed = "compressed" if configuration.get("prune") else "not compressed"
     return (
         f"# {title}: {configuration['dataset']}, {configuration['split_type']}, "
-        f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, "
-        f"{'compressed' if configuration['prune'] else 'not compressed'}, "
+        f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, {compressed}, "
         f"recipe {configuration['recipe']}, seed {configuration['seed']}"
     )
+
+
+def method(configuration: dict) -> str:
+    """What was trained: "EDE-Net", or "Baseline: replay"."""
+    return f"Baseline: {configuration['baseline']}" if "baseline" in configuration else "EDE-Net"
+
+
+def method_and_memory(configuration: dict) -> str:
+    """The same with the size of the memory, where it has one."""
+    size = configuration.get("rehearsal_size")
+    return method(configuration) + (f", {size} exemplars" if size else "")
+
+
+def method_note(configuration: dict) -> str:
+    """What a baseline is, in a sentence; nothing of EDE-Net."""
+    return f"This baseline is {KINDS[configuration['baseline']]}." if "baseline" in configuration else ""
 
 
 def classifier_results(folder: Path, stream: TaskStream, configuration: dict, prune: bool) -> dict:
@@ -120,9 +139,10 @@ def classifier_table(results: dict) -> str:
     )
 
 
-def ede_net_results(stages: Sequence[dict], configuration: dict) -> dict:
-    """Stage two's results from the `results` of every stage's checkpoint.
+def ede_net_results(stages: Sequence[dict], configuration: dict, stage_one: dict | None) -> dict:
+    """The results of stage two, or of a baseline, from the `results` of every stage's checkpoint.
 
+    `stage_one` is the configuration of stage one, of which the sub-models are; None of a baseline without sub-models.
     `accuracy_matrix[t][i]` is the accuracy (%) on task i's test images after task t, over all outputs seen.
     """
     sizes = stages[-1]["total"]
@@ -132,6 +152,7 @@ def ede_net_results(stages: Sequence[dict], configuration: dict) -> dict:
     return {
         "stage": 2,
         "configuration": configuration,
+        "stage_one": stage_one,
         "accuracy_matrix": matrix,
         "test_images": sizes,
         "seen_accuracy": metrics.seen_accuracy(matrix, sizes),
@@ -148,7 +169,7 @@ def ede_net_results(stages: Sequence[dict], configuration: dict) -> dict:
 
 
 def ede_net_table(results: dict) -> str:
-    """results.md of stage two."""
+    """results.md of stage two, or of a baseline."""
     configuration, matrix = results["configuration"], results["accuracy_matrix"]
     count = len(matrix)
     rows = [
@@ -179,12 +200,16 @@ def ede_net_table(results: dict) -> str:
         ["backward transfer (points)", tables.percent(results["backward_transfer"])],
         ["parameters at the end", tables.parameters(results["parameters"][-1])],
     ]
+    notes = [
+        method_note(configuration),
+        "Test accuracy (%) over all classes seen, and on each task's classes among them.",
+        selection_note(configuration.get("selection")),
+    ]
     return "\n".join(
         [
-            heading(f"EDE-Net, {configuration['rehearsal_size']} exemplars", configuration),
+            heading(method_and_memory(configuration), configuration),
             "",
-            "Test accuracy (%) over all classes seen, and on each task's classes among them. "
-            + selection_note(configuration["selection"]),
+            " ".join(note for note in notes if note),
             "",
             tables.markdown_table(header, rows),
             "",

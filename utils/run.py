@@ -37,7 +37,7 @@ class Run:
     Args:
         folder: where everything is written.
         settings: the run's options.
-        stage: 1 or 2, which decides what options matter.
+        stage: 1, 2, or a baseline's kind, which decides what options matter.
         arguments: what else decides the results (split, prune, …), plain values.
         only: where several runs share the folder, the ending that tells this one's files from the others'.
         free: names in the configuration that may change between calls.
@@ -57,7 +57,7 @@ class Run:
         self,
         folder: Path,
         settings: Settings,
-        stage: int,
+        stage: int | str,
         arguments: dict,
         only: str = "",
         free: Sequence[str] = (),
@@ -67,8 +67,8 @@ class Run:
         self.configuration = {**arguments, **settings.configuration(stage)}
         self.free = {"recipe", *free}
         self.team = distributed.team()
-        if sharing is None and not self.team.alone:
-            raise UserError("this runs in one process: start the script without torchrun")
+        if sharing is None:
+            distributed.require_one_process()
         self.device = device.choose(settings.device, self.team.local_rank)
         self.data_device = torch.device("cpu") if settings.data_device == "cpu" else self.device
         self.unfinished = folder / "unfinished"

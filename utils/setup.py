@@ -54,15 +54,26 @@ def ede_net_folder(settings: Settings, split: Split, rehearsal_size: int) -> Pat
     return Path(settings.checkpoint_root) / f"EDE_Net_{DATASET}_{split.type}_resnet18_rehearsal_{rehearsal_size}"
 
 
+def baseline_folder(settings: Settings, split: Split, kind: str, mixmatch: bool, rehearsal_size: int) -> Path:
+    """Where a baseline writes; `rehearsal_size` is 0 for one without a memory."""
+    name = f"baseline_{kind}_{DATASET}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
+    return Path(settings.checkpoint_root) / (f"{name}_rehearsal_{rehearsal_size}" if rehearsal_size else name)
+
+
 def arguments(split: Split, **others: object) -> dict:
     """What of a call's arguments decides its results, as plain values.
 
     Raises: `UserError` if a switch is neither True nor False.
     """
-    for name in ("prune", "mixmatch"):
-        if not isinstance(others[name], bool):
-            raise UserError(f"{name}={others[name]!r} is not accepted: expected True or False")
+    require_switches(prune=others["prune"], mixmatch=others["mixmatch"])
     return {"dataset": DATASET, "split_type": split.type, "split_list": split.bounds, **others}
+
+
+def require_switches(**switches: object) -> None:
+    """Raises `UserError` for one that is neither True nor False."""
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise UserError(f"{name}={value!r} is not accepted: expected True or False")
 
 
 def unlabelled_images(settings: Settings, device: torch.device) -> Tensor:
@@ -77,11 +88,12 @@ def unlabelled_images(settings: Settings, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class StageOne:
-    """Where stage two takes its sub-models from, and the `command` that makes them."""
+    """Where stage two takes its sub-models from, the `command` that makes them, and the `configuration` they have."""
 
     folder: Path
     prune: bool
     command: str
+    configuration: dict
 
 
 # What both stages must agree in: with another value in stage one, its sub-models would be of other classes, of other
@@ -122,4 +134,4 @@ def stage_one(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> 
                 f"{folder} was made with {name}={theirs.get(name)!r}, stage two asks for {mine[name]!r}: give "
                 f"the same, or make it anew in another checkpoint_root with: {command}"
             )
-    return StageOne(folder, prune, command)
+    return StageOne(folder, prune, command, theirs)

@@ -62,23 +62,28 @@ def task_images(stream: TaskStream, task: Task, unlabelled: Tensor | None, setti
     return TaskImages(task.name, task.num_classes, *local, unlabelled, transform, stream.mean, stream.std)
 
 
-def objective(data: TaskImages, settings: Settings, plain: bool) -> Objective:
+def objective(num_classes: int, unlabelled: Tensor | None, settings: Settings, plain: bool = True) -> Objective:
     """Stage one's loss: MixMatch where there are unlabelled images; else plain, or mixup for distillation."""
-    if data.unlabelled is not None:
-        return mixmatch(data.num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
-    return supervised if plain else mixup(data.num_classes, settings.alpha)
+    if unlabelled is not None:
+        return mixmatch(num_classes, settings.alpha, settings.sharpening, settings.lambda_u)
+    return supervised if plain else mixup(num_classes, settings.alpha)
 
 
-def batches(data: TaskImages, settings: Settings, phase: str, device: torch.device) -> Batches:
+def batches(
+    labelled: tuple[Tensor, Tensor],
+    unlabelled: Tensor | None,
+    transform: Transform,
+    settings: Settings,
+    key: tuple,
+    device: torch.device,
+) -> Batches:
     """Labelled and, with MixMatch, unlabelled images in several views; an epoch passes the labelled ones once."""
-    images, labels = data.labelled
+    images, labels = labelled
     size = min(settings.batch_size, len(images))
-    parts = [Part(images, labels, size, data.transform)]
-    if data.unlabelled is not None:
-        parts.append(
-            Part(data.unlabelled, None, settings.unlabeled_batch_size, data.transform, settings.unlabeled_views)
-        )
-    return Batches(parts, len(images) // size, key=(settings.seed, data.name, phase), device=device)
+    parts = [Part(images, labels, size, transform)]
+    if unlabelled is not None:
+        parts.append(Part(unlabelled, None, settings.unlabeled_batch_size, transform, settings.unlabeled_views))
+    return Batches(parts, len(images) // size, key, device)
 
 
 def schedule(settings: Settings, epochs: int, lr: float) -> training.Schedule:
@@ -113,7 +118,14 @@ def _train(
     """Trains and writes one sub-model; the file's `results` say how it went."""
     progress = training.fit(
         model,
-        batches(data, run.settings, phase, run.device),
+        batches(
+            data.labelled,
+            data.unlabelled,
+            data.transform,
+            run.settings,
+            key=(run.settings.seed, data.name, phase),
+            device=run.device,
+        ),
         loss,
         plan,
         run.console,
@@ -151,7 +163,7 @@ def train_temporary(run: Run, data: TaskImages) -> None:
             data,
             model,
             path,
-            objective(data, settings, plain=True),
+            objective(data.num_classes, data.unlabelled, settings),
             schedule(settings, settings.epochs, settings.lr),
             "training",
             title,
@@ -177,13 +189,13 @@ def compress_by_distillation(run: Run, data: TaskImages) -> None:
         def train() -> None:
             seed = derive(settings.seed, name, phase)
             model = resnet18(data.num_classes, widths, data.mean, data.std, seed).to(run.device)
-            taught = distilled(objective(data, settings, plain=False), teacher, settings.temperature)
+            loss = objective(data.num_classes, data.unlabelled, settings, plain=False)
             _train(
                 run,
                 data,
                 model,
                 finished,
-                taught,
+                distilled(loss, teacher, settings.temperature),
                 schedule(settings, settings.distill_epochs, settings.distill_lr),
                 phase,
                 title,

@@ -31,7 +31,7 @@ def stage_file(folder: Path, index: int) -> Path:
 
 def previous(run: Run, task: Task) -> tuple[EDENet, RehearsalMemory]:
     """The network and the memory as stage two left them after the task before: always from its file, never later."""
-    size = run.configuration["rehearsal_size"]
+    size = run.configuration.get("rehearsal_size", 0)  # baselines without a memory have none
     if task.index == 0:
         return EDENet(), RehearsalMemory(size)
     path = stage_file(run.folder, task.index - 1)
@@ -62,8 +62,12 @@ def new_submodel(run: Run, stage_one: StageOne, task: Task) -> tuple[ResNet18, s
     return model, content["fingerprint"]
 
 
-def grown_from(folder: Path, stage_one: StageOne, task: Task, run: Run) -> bool:
-    """Whether the task's stage is in `folder` and was grown from the stage before and the sub-model there are now."""
+def grown_from(folder: Path, stage_one: StageOne | None, task: Task, run: Run) -> bool:
+    """Whether the task's stage is in `folder` and was grown from the stage before and the sub-model there are now.
+
+    Args:
+        stage_one: None for a baseline that joins no sub-models.
+    """
     path = stage_file(folder, task.index)
     if not path.exists():
         return False
@@ -73,10 +77,10 @@ def grown_from(folder: Path, stage_one: StageOne, task: Task, run: Run) -> bool:
         before.exists() and checkpoint.read(before, "ede_net")["fingerprint"] == stage.get("previous")
     ):
         return False
-    return stage.get("submodels", [])[-1:] == [new_submodel(run, stage_one, task)[1]]
+    return stage_one is None or stage.get("submodels", [])[-1:] == [new_submodel(run, stage_one, task)[1]]
 
 
-def finished(run: Run, stage_one: StageOne, task: Task) -> bool:
+def finished(run: Run, stage_one: StageOne | None, task: Task) -> bool:
     """Whether the task's stage is there.
 
     Raises: `UserError` if it was grown from another stage or sub-model than are there now.
@@ -86,17 +90,17 @@ def finished(run: Run, stage_one: StageOne, task: Task) -> bool:
         return False
     if not grown_from(run.folder, stage_one, task, run):
         raise UserError(
-            f"{path} was grown from another stage or sub-model than are there now: begin stage two anew with "
-            f"restart=True, or give another checkpoint_root"
+            f"{path} was grown from another stage or sub-model than are there now: begin "
+            f"{run.configuration.get('baseline', 'stage two')} anew with restart=True, or give another checkpoint_root"
         )
     run.console.say(f"stage {task.index + 1}: done before, {path.name} is there")
     return True
 
 
-def adopt(run: Run, stage_one: StageOne, stream: TaskStream) -> None:
+def adopt(run: Run, stage_one: StageOne | None, stream: TaskStream) -> None:
     """Goes on from the stages of another run that began alike and from the same sub-models."""
     run.adopt(
-        "EDE_Net_*",
+        "baseline_*" if "baseline" in run.configuration else "EDE_Net_*",
         files=lambda index, name: [stage_file(run.folder, index).name],
         fits=lambda folder, index: grown_from(folder, stage_one, stream.tasks[index], run),
     )
@@ -170,15 +174,15 @@ def write_stage(
     stream: TaskStream,
     task: Task,
     progress: training.Progress | None,
-    source: str,
+    source: str | None,
 ) -> None:
     """Evaluates the network on the test images of all classes seen and writes `stage_<t>.pt`.
 
     Of several processes the first does so, and the others wait for it.
 
     Args:
-        progress: of the fine-tuning; None for the first task, which has none.
-        source: the fingerprint of the task's sub-model as stage one left it.
+        progress: of the training; None where there was none, as for the first task.
+        source: the fingerprint of the task's sub-model as stage one left it; None where none was joined.
     """
     if run.team.leads:
         correct, total = accuracy_row(net, stream, task)
@@ -203,7 +207,7 @@ def write_stage(
                 "class_order": stream.order[: task.last],
                 "exemplars": memory.lists,
                 "previous": net.meta.get("fingerprint"),
-                "submodels": [*net.meta.get("submodels", []), source],
+                "submodels": [*net.meta.get("submodels", []), *([] if source is None else [source])],
                 "results": results,
                 "configuration": run.configuration,
             },
