@@ -23,7 +23,7 @@ EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", 
 
 
 def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
-    """Grows an EDE-Net over the tasks of a CIFAR-100 split from the sub-models that `train_classifier.py` made.
+    """Grows an EDE-Net over the tasks of a data set's split from the sub-models that `train_classifier.py` made.
 
     Args:
         split_list, split_type: as in `train_classifier.train_model`.
@@ -32,7 +32,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         mixmatch: which of stage one's folders to take the sub-models from.
         **options: see `utils.recipes.Settings`, all by name.
 
-    Returns: the results, as written to `EDE_Net_cifar100_<split_type>_resnet18_rehearsal_<size>/results.json`.
+    Returns: the results, as written to `EDE_Net_<dataset>_<split_type>_resnet18_rehearsal_<size>/results.json`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
@@ -41,9 +41,9 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     split = setup.split(split_list, split_type, len(train.class_names), settings)
     require_room(rehearsal_size, split.bounds[-2])
     folder = setup.ede_net_folder(settings, split, rehearsal_size)
-    arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    arguments = setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     with Run(folder, settings, 2, arguments) as run:
-        stage_one = setup.stage_one(settings, split, prune, mixmatch)
+        stage_one = setup.stage_one(settings, split, arguments)
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, "stage two, tasks"):
@@ -81,6 +81,7 @@ def evaluate(split_list=None, split_type=None, rehearsal_size=2000, stage=None, 
     """
     folder, configuration, settings = evaluation.saved_run(split_list, split_type, rehearsal_size, options)
     train, test = setup.read(settings)
+    evaluation.require_data(folder, configuration, settings, train)
     order = tasks.class_order(settings.class_order, len(train.class_names))
     where = device.choose(settings.device)
     stream = TaskStream(train, test, order, configuration["split_list"], where)

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from datasets import normalisation
 from datasets.image_set import ImageSet
 from utils.errors import UserError
 from utils.randomness import generator
@@ -66,6 +67,10 @@ class TaskStream:
         split: rising list from 0; task i has the classes order[split[i]:split[i+1]]. Later classes are left out.
         device: where the images live.
 
+    Attributes:
+        mean, std: the data set's own; where it has none, those of the first task's training images, so that nothing is
+            learned of later tasks before they come.
+
     Raises: `UserError` if a class of the split has no training or no test image.
     """
 
@@ -84,6 +89,9 @@ class TaskStream:
         self._train = self._relabelled(train, "training", device)
         self._test = self._relabelled(test, "test", device)
         self._current: int | None = None
+        if self.mean is None:
+            first = torch.isin(train.labels, torch.tensor(self.order[: self.tasks[0].last]))
+            self.mean, self.std = normalisation.measured(train.images[first])
 
     def _relabelled(self, part: ImageSet, title: str, device: torch.device | str) -> Images:
         place = torch.full((len(part.class_names),), -1)
