@@ -165,7 +165,7 @@ def test_odd_images_are_read_as_single_files_are(copy, name):
     found = load(copy)
     row = ImageFolder(str(copy / "train")).samples.index((str(copy / "train/ant" / name), 0))
     assert torch.equal(found.images[row], image_file.read(copy / "train/ant" / name, 16))
-    assert found.images[row].float().std() > 0 or name == "one pixel.png"
+    assert found.images[row].float().std() > 0 or name in ("one pixel.png", "line.png")
 
 
 def test_reading_leaves_the_filters_of_warnings_as_they_were(tree):
@@ -252,7 +252,7 @@ def test_a_name_that_names_nothing_says_how_a_folder_is_named(tree, tmp_path, op
 
 
 def test_more_pixels_than_there_is_memory_for_are_one_line(tree, stand_in):
-    for size in (10**6, 10**30):
+    for size in (10**7, 10**30):  # more than the addresses of a process; more than a size can say
         for name in (f"folder:{tree}", "cifar10"):
             assert "give a smaller image_size" in refusal(catalog.load, name, stand_in, "train", size)
 
@@ -477,7 +477,7 @@ def test_evaluate_finds_the_run_by_the_folders_name(trained, tree, tmp_path, cap
     assert "folder-pots" in refusal(train_EDE_Net.evaluate, dataset=f"folder:{tree.with_name('pots')}", **options)
 
 
-def test_predict_reads_an_image_at_the_networks_size(trained, tree, tmp_path, monkeypatch):
+def test_predict_reads_an_image_at_the_networks_size(trained, tree):
     path = trained.ede_net / "stage_2.pt"
     file = tree / "test/cat/1.png"
     with torch.no_grad():
@@ -497,6 +497,7 @@ def test_a_checkpoint_that_tells_no_size_is_of_32_by_32(trained, tree, tmp_path,
     assert sizes == [32]
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("stage", [1, 2])
 def test_a_moved_folder_goes_on_and_other_images_do_not(trained, trained_copy, tree, others, tmp_path, stage):
     moved = {
@@ -512,6 +513,7 @@ def test_a_moved_folder_goes_on_and_other_images_do_not(trained, trained_copy, t
     assert {path: path.read_bytes() for path in trained_copy.rglob("*.pt")} == before
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_other_unlabelled_images_are_refused_in_stage_one_and_not_read_in_stage_two(
     trained, trained_copy, others, tmp_path
 ):
