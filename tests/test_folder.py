@@ -199,27 +199,45 @@ def emptied(path):
 WRONG = {
     "no folder": (shutil.rmtree, ["pets is not there"]),
     "a file": (lambda root: [shutil.rmtree(root), root.write_text("x")], ["pets is not there or no folder"]),
-    "no train": (lambda root: shutil.rmtree(root / "train"), ["pets has no folder train", "a folder of images for every"]),
+    "no train": (
+        lambda root: shutil.rmtree(root / "train"),
+        ["pets has no folder train", "a folder of images for every"],
+    ),
     "no test": (lambda root: shutil.rmtree(root / "test"), ["pets has no folder test"]),
-    "no class": (lambda root: [shutil.rmtree(path) for path in (root / "train").iterdir()], ["train has no class folder"]),
+    "no class": (
+        lambda root: [shutil.rmtree(path) for path in (root / "train").iterdir()],
+        ["train has no class folder"],
+    ),
     "an empty class": (lambda root: emptied(root / "train/bee"), ["train/bee holds no image", ".png"]),
     "an empty class of test": (lambda root: emptied(root / "test/bee"), ["test/bee holds no image"]),
     "an unknown class": (lambda root: save(root / "test/elk/1.png", 1), ["test/elk", "not", "train"]),
     "a strange name": (lambda root: save(root / "train/b\nc/1.png", 1), ["'b\\nc'", "rename it"]),
-    "a cut file": (lambda root: os.truncate(root / "train/cat/3.png", 99), ["train/cat/3.png cannot be read as an image"]),
-    "text": (lambda root: (root / "train/dog/0.png").write_text("woof"), ["train/dog/0.png cannot be read as an image"]),
+    "a cut file": (
+        lambda root: os.truncate(root / "train/cat/3.png", 99),
+        ["train/cat/3.png cannot be read as an image"],
+    ),
+    "text": (
+        lambda root: (root / "train/dog/0.png").write_text("woof"),
+        ["train/dog/0.png cannot be read as an image"],
+    ),
     "no range": (
         lambda root: Image.fromarray(np.zeros((4, 4), np.float32)).save(root / "train/ant/9.tiff"),
         ["train/ant/9.tiff has pixels of 32 bits"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_tree_that_is_no_data_set_is_refused_in_one_line(copy, tmp_path, wrong):
     spoil, words = WRONG[wrong]
     spoil(copy)
-    options = {**TINY, **SPLIT, "mixmatch": False, "dataset": f"folder:{copy}", "checkpoint_root": str(tmp_path / "root")}
+    options = {
+        **TINY,
+        **SPLIT,
+        "mixmatch": False,
+        "dataset": f"folder:{copy}",
+        "checkpoint_root": str(tmp_path / "root"),
+    }
     for entry in (train_classifier.train_model, train_EDE_Net.train_model):
         message = refusal(entry, **options)
         assert all(word in message for word in [*words, str(tmp_path)])
@@ -231,7 +249,10 @@ def test_a_tree_that_is_no_data_set_is_refused_in_one_line(copy, tmp_path, wrong
     [
         (lambda root: None, "is not there"),
         (lambda root: root.mkdir(), "holds no image"),
-        (lambda root: save(root / "deep/er/1.png", 1) or os.truncate(root / "deep/er/1.png", 50), "deep/er/1.png cannot"),
+        (
+            lambda root: save(root / "deep/er/1.png", 1) or os.truncate(root / "deep/er/1.png", 50),
+            "deep/er/1.png cannot",
+        ),
     ],
     ids=["missing", "empty", "damaged"],
 )
@@ -473,7 +494,9 @@ def test_evaluate_finds_the_run_by_the_folders_name(trained, tree, tmp_path, cap
     message = refusal(train_EDE_Net.evaluate, dataset=f"folder:{moved}", image_size=16, **options)
     assert "made with other images" in message
     assert trained.stage_two["configuration"]["dataset_fingerprint"] in message
-    assert "image_size=16, not 32" in refusal(train_EDE_Net.evaluate, dataset=f"folder:{tree}", image_size=32, **options)
+    assert "image_size=16, not 32" in refusal(
+        train_EDE_Net.evaluate, dataset=f"folder:{tree}", image_size=32, **options
+    )
     assert "folder-pots" in refusal(train_EDE_Net.evaluate, dataset=f"folder:{tree.with_name('pots')}", **options)
 
 
@@ -484,7 +507,9 @@ def test_predict_reads_an_image_at_the_networks_size(trained, tree):
         expected = EDENet.load(path)(augment.scaled(image_file.read(file, 16)[None]))[0].softmax(dim=0)
     found = train_EDE_Net.predict(str(file), checkpoint=str(path))
     assert [each["class"] for each in found] == [CLASSES[k] for k in expected.argsort(descending=True).tolist()]
-    assert [each["probability"] for each in found] == pytest.approx(expected.sort(descending=True)[0].tolist(), abs=1e-5)
+    assert [each["probability"] for each in found] == pytest.approx(
+        expected.sort(descending=True)[0].tolist(), abs=1e-5
+    )
 
 
 def test_a_checkpoint_that_tells_no_size_is_of_32_by_32(trained, tree, tmp_path, monkeypatch):
@@ -552,7 +577,9 @@ def test_another_named_set_in_any_spelling_is_learned_as_cifar100_is(tiny_option
     train_classifier.train_model(**{**options, "dataset": "cifar10", "unlabeled": "CIFAR-100"})  # the same again
     there = {name: options[name] for name in ("data_root", "checkpoint_root", "split_list")}
     assert len(train_EDE_Net.evaluate(dataset="cifar10", rehearsal_size=REHEARSAL, **there)["stages"]) == 2
-    assert "is the data set that is learned" in refusal(train_classifier.train_model, **{**options, "unlabeled": "cifar10"})
+    assert "is the data set that is learned" in refusal(
+        train_classifier.train_model, **{**options, "unlabeled": "cifar10"}
+    )
 
 
 def test_a_folder_prefix_is_told_from_names():
