@@ -17,7 +17,7 @@ from datasets import synthetic, tasks
 from datasets.rehearsal import require_room
 from datasets.stream import TaskStream
 from utils import ablation as grid
-from utils import baselines, command, device, evaluation, figures, plan, recipes, report, setup, stage_two
+from utils import baselines, command, device, distributed, evaluation, figures, plan, recipes, report, setup, stage_two
 from utils.comparison import compare
 from utils.prediction import predict
 from utils.run import Run
@@ -26,7 +26,7 @@ EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", 
 
 
 def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
-    """Grows an EDE-Net over the tasks of a CIFAR-100 split from the sub-models that `train_classifier.py` made.
+    """Grows an EDE-Net over the tasks of a data set's split from the sub-models that `train_classifier.py` made.
 
     Args:
         split_list, split_type: as in `train_classifier.train_model`.
@@ -37,7 +37,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
 
     Started by `torchrun`, the processes train together, each with its part of every batch.
 
-    Returns: the results, as written to `EDE_Net_cifar100_<split_type>_resnet18_rehearsal_<size>/results.json`. With
+    Returns: the results, as written to `EDE_Net_<dataset>_<split_type>_resnet18_rehearsal_<size>/results.json`. With
         `dry_run=True` the plan, see `utils.plan`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
@@ -47,11 +47,11 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     split = setup.split(split_list, split_type, len(train.class_names), settings)
     require_room(rehearsal_size, split.bounds[-2])
     folder = setup.ede_net_folder(settings, split, rehearsal_size)
-    arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    arguments = setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     if settings.dry_run:
         return plan.ede_net(settings, train, test, split, rehearsal_size, prune, mixmatch)
     with Run(folder, settings, 2, arguments, sharing="batches") as run:
-        stage_one = setup.stage_one(settings, split, prune, mixmatch)
+        stage_one = setup.stage_one(settings, split, arguments)
         stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, "stage two, tasks"):
@@ -95,22 +95,25 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
         **options: see `utils.recipes.Settings`, all by name.
 
     Returns: the results, as written to
-        `baseline_<kind>_cifar100_<split_type>_resnet18[_mixmatch][_rehearsal_<size>]/results.json`.
+        `baseline_<kind>_<dataset>_<split_type>_resnet18[_mixmatch][_rehearsal_<size>]/results.json`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
+    baselines.require_kind(kind)
     settings = recipes.settings(**options)
+    plan.require_no_dry_run(settings)
     train, test = setup.read(settings)
     split = setup.split(split_list, split_type, len(train.class_names), settings)
-    arguments = baselines.arguments(kind, split, prune, mixmatch, rehearsal_size)
+    others = setup.unlabelled_images(settings) if mixmatch and kind != "concatenate" else None
+    arguments = baselines.arguments(kind, settings, split, train, others, prune, mixmatch, rehearsal_size)
     folder = setup.baseline_folder(settings, split, kind, mixmatch, arguments.get("rehearsal_size", 0))
     with Run(folder, settings, kind, arguments) as run:
         stream = TaskStream(train, test, split.order, split.bounds, run.data_device, joint=kind == "joint")
         if kind == "concatenate":
-            stage_one = setup.stage_one(settings, split, prune, mixmatch)
+            stage_one = setup.stage_one(settings, split, arguments)
             learn = partial(baselines.concatenate, run, stage_one, stream)
         else:
-            stage_one, unlabelled = None, setup.unlabelled_images(settings, run.data_device) if mixmatch else None
+            stage_one, unlabelled = None, None if others is None else others.images.to(run.data_device)
             learn = partial(baselines.learn, run, stream, unlabelled)
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, f"baseline {kind}, tasks"):
@@ -130,12 +133,14 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
         seeds: of the repetitions, over which mean and sample standard deviation are taken.
         **options: see `utils.recipes.Settings`, all by name but seed and classifier_root.
 
-    Returns: what is written to `ablation_cifar100_<split_type>_rehearsal_<size>/ablation.json`.
+    Returns: what is written to `ablation_<dataset>_<split_type>_rehearsal_<size>/ablation.json`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
     """
     grid.require_seeds(seeds, options)
     settings = recipes.settings(**options)
+    plan.require_no_dry_run(settings)
+    distributed.require_one_process()
     split = setup.split(split_list, split_type, len(setup.read(settings)[0].class_names), settings)
     require_room(rehearsal_size, split.bounds[-2])
     folder = grid.folder(settings, split, rehearsal_size)
@@ -173,6 +178,7 @@ def evaluate(
     made_by = (rehearsal_size, baseline, mixmatch)
     folder, configuration, settings = evaluation.saved_run(split_list, split_type, *made_by, options)
     train, test = setup.read(settings)
+    evaluation.require_data(folder, configuration, settings, train)
     order = tasks.class_order(settings.class_order, len(train.class_names))
     where = device.choose(settings.device)
     stream = TaskStream(train, test, order, configuration["split_list"], where)

@@ -14,7 +14,7 @@ EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", 
 
 
 def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **options):
-    """Trains and compresses the sub-models of all tasks of a CIFAR-100 split, each on its own.
+    """Trains and compresses the sub-models of all tasks of a data set's split, each on its own.
 
     Args:
         split_list: the tasks' borders in the class order, rising from 0, as [0, 10, …, 100]; may end early.
@@ -26,7 +26,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
 
     Started by `torchrun`, the processes share out the tasks.
 
-    Returns: the results, as written to `classifier_cifar100_<split_type>_resnet18[_mixmatch]/results.json`. With
+    Returns: the results, as written to `classifier_<dataset>_<split_type>_resnet18[_mixmatch]/results.json`. With
         `dry_run=True` the plan, see `utils.plan`.
 
     Raises: `utils.errors.UserError` for what the caller can mend.
@@ -34,14 +34,16 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     settings = recipes.settings(**options)
     train, test = setup.read(settings)
     split = setup.split(split_list, split_type, len(train.class_names), settings)
+    others = setup.unlabelled_images(settings) if mixmatch else None
     folder = setup.classifier_folder(settings, split, mixmatch)
-    arguments = setup.arguments(split, prune=prune, mixmatch=mixmatch)
+    arguments = setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch)
+    arguments |= setup.described("unlabeled", settings.unlabeled, others)
     if settings.dry_run:
-        return plan.classifiers(settings, train, test, split, prune, mixmatch)
+        return plan.classifiers(settings, train, test, others, split, prune)
     with Run(folder, settings, 1, arguments, free=["prune"], sharing="tasks") as run:
         run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
         stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
-        unlabelled = setup.unlabelled_images(settings, run.data_device) if mixmatch else None
+        unlabelled = None if others is None else others.images.to(run.data_device)
         for task in run.console.each(run.share(stream.tasks), "stage one, tasks"):
             images = task_images(stream, task, unlabelled, settings)
             train_temporary(run, images)

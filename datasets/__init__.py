@@ -1,1 +1,1 @@
-"""Data: readers of the official formats, the catalogue of data sets, and stand-in files to try things on."""
+"""Data: readers of the official formats and of folders, the catalogue of data sets, and stand-in files."""

@@ -1,4 +1,7 @@
-"""The open table of known data sets: how each is read, normalised and augmented. To add one is to add an entry."""
+"""The open table of known data sets: how each is read, normalised and augmented. To add one is to add an entry.
+
+Beside them any folder of images is a data set: see `datasets.folder`.
+"""
 
 import difflib
 import os
@@ -8,11 +11,13 @@ from os import PathLike
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torchvision import datasets as official
+from torchvision.transforms.v2 import functional
 
-from datasets import readers
+from datasets import folder, readers
 from datasets.files import Archive
-from datasets.image_set import ImageSet
+from datasets.image_set import ImageSet, empty_images
 from utils.errors import UserError
 
 
@@ -76,8 +81,15 @@ CATALOG: dict[str, Entry] = {
 }
 
 
-def canonical_name(name: str) -> str:
+# Images that are resized at once: where PyTorch has no resize of bytes, it makes floats of them.
+RESIZED_AT_ONCE = 1024
+
+
+def canonical_name(name: str, *others: str) -> str:
     """The table's key for a data set's name in any letter case, with or without "-", "_" and spaces, or for an alias.
+
+    Args:
+        others: what else is accepted where the name was given, for the message.
 
     Raises:
         UserError: no such data set; the message lists the known ones and the nearest.
@@ -88,7 +100,25 @@ def canonical_name(name: str) -> str:
         return spellings[plain]
     nearest = difflib.get_close_matches(plain, spellings, n=1)
     hint = f"; did you mean {spellings[nearest[0]]!r}?" if nearest else ""
-    raise UserError(f"unknown data set {name!r}: expected one of {', '.join(CATALOG)}{hint}")
+    raise UserError(f"unknown data set {name!r}: expected one of {', '.join([*CATALOG, *others])}{hint}")
+
+
+def short_name(name: str) -> str:
+    """What stands for a data set in file names: its canonical name; "folder-flowers" for "folder:~/flowers".
+
+    Raises UserError for an unknown name.
+    """
+    return folder.short_name(name) if folder.is_folder(name) else canonical_name(name, '"folder:PATH"')
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names stand for the same images, or for folders of which one lies in the other.
+
+    Raises UserError for an unknown name.
+    """
+    if folder.is_folder(one) and folder.is_folder(other):
+        return folder.overlap(one, other)
+    return short_name(one) == short_name(other)
 
 
 def title(name: str) -> str:
@@ -96,21 +126,42 @@ def title(name: str) -> str:
     return CATALOG[canonical_name(name)].title
 
 
-def load(name: str, root: str | PathLike[str], part: str) -> ImageSet:
-    """Read a part ("train" or "test") of a data set from the files under the folder `root`, downloaded where missing.
+def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) -> ImageSet:
+    """Read a part of a data set: the one door through which images come.
+
+    Args:
+        name: of the table, read from the files under the folder `root` and downloaded where missing; or "folder:PATH".
+        part: "train", "test", or "unlabeled": images whose labels are not looked at, of a set of the table the training
+            part, of a folder all that are in it.
+        image_size: height and width of the images. Those of the table are 32×32, and resized by torchvision's bilinear
+            filter with antialiasing where another size is asked for; for a folder see `datasets.image_file`.
 
     Raises:
         UserError: unknown name, or files that are missing and cannot be downloaded, damaged, or not of the format.
     """
-    name = canonical_name(name)
+    if folder.is_folder(name):
+        images, labels, class_names = folder.read(name, part, image_size)
+        return ImageSet(short_name(name), images, labels, class_names, mean=None, std=None, mirror=True)
+    name = canonical_name(name, '"folder:PATH"')
     entry = CATALOG[name]
+    part = "train" if part == "unlabeled" else part
     images, labels, class_names = entry.read(entry.archive, Path(os.path.expanduser(root)), part)
     return ImageSet(
         name=name,
-        images=torch.from_numpy(images),
+        images=_resized(torch.from_numpy(images), image_size),
         labels=torch.from_numpy(labels),
         class_names=class_names,
         mean=entry.mean,
         std=entry.std,
         mirror=entry.mirror,
     )
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """uint8 [N, 3, H, W] -> uint8 [N, 3, size, size]; the very images where they have that size."""
+    if images.shape[2:] == (size, size):
+        return images
+    found = empty_images(len(images), size)
+    for some, place in zip(images.split(RESIZED_AT_ONCE), found.split(RESIZED_AT_ONCE), strict=True):
+        place.copy_(functional.resize(some, [size, size], antialias=True))
+    return found

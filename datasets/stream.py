@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from datasets import normalisation
 from datasets.image_set import ImageSet
 from utils.errors import UserError
 from utils.randomness import generator
@@ -67,6 +68,10 @@ class TaskStream:
         device: where the images live.
         joint: lets `images_seen` break the protocol, for joint training, the upper bound; of nothing else.
 
+    Attributes:
+        mean, std: the data set's own; where it has none, those of the first task's training images, so that nothing is
+            learned of later tasks before they come.
+
     Raises: `UserError` if a class of the split has no training or no test image.
     """
 
@@ -87,6 +92,9 @@ class TaskStream:
         self._test = self._relabelled(test, "test", device)
         self._current: int | None = None
         self._joint = joint
+        if self.mean is None:
+            first = torch.isin(train.labels, torch.tensor(self.order[: self.tasks[0].last]))
+            self.mean, self.std = normalisation.measured(train.images[first])
 
     def _relabelled(self, part: ImageSet, title: str, device: torch.device | str) -> Images:
         place = torch.full((len(part.class_names),), -1)

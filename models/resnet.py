@@ -1,4 +1,4 @@
-"""ResNet-18 for 32×32 images, with one width per residual stage (He et al. 2016, arXiv 1512.03385, section 4.2).
+"""ResNet-18 for small images, with one width per residual stage (He et al. 2016, arXiv 1512.03385, section 4.2).
 
 The stem is a 3×3 convolution of stride 1 without max-pooling, as usual on CIFAR; the four stages have two basic blocks
 each. The widths are free, so that a compressed network is an ordinary ResNet-18 that is merely narrower.

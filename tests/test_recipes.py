@@ -47,6 +47,7 @@ PAPER = {
 }
 # The list of options.
 PROTOCOL = {"data_root": "data", "checkpoint_root": "checkpoints", "device": "auto", "seed": 0, "recipe": "paper"}
+OWN_IMAGES = {"dataset": "cifar100", "image_size": 32}
 
 
 def refused(**options):
@@ -61,6 +62,7 @@ def refused(**options):
 def test_the_paper_recipe_is_the_table(made):
     assert {name: getattr(made, name) for name in PAPER} == PAPER
     assert {name: getattr(made, name) for name in PROTOCOL} == PROTOCOL
+    assert {name: getattr(made, name) for name in OWN_IMAGES} == OWN_IMAGES
 
 
 def test_the_cpu_recipe_is_narrower_and_shorter():
@@ -126,6 +128,8 @@ NOT_NEGATIVE = [-0.1, "0", False, None, float("nan"), float("-inf")]
 SHARE = [0, 1, 1.5, -0.5, "0.5", True, None]
 WRONG = {
     "data_root": TEXT,
+    "dataset": TEXT,
+    "image_size": [7, 0, -32, 32.0, "32", True, None, [32, 32]],
     "checkpoint_root": TEXT,
     "classifier_root": ["", 3, ["a"], True],
     "device": TEXT,
@@ -213,9 +217,11 @@ def test_a_configuration_is_plain_values(stage):
 def test_the_configurations_hold_all_that_decides_the_results():
     one, two = (set(recipes.settings().configuration(stage)) for stage in (1, 2))
     places = {"data_root", "checkpoint_root", "classifier_root", "device", "restart", "save_every"}
-    assert one | two == set(NAMES) - places
+    data = {"dataset", "unlabeled"}  # which a run's arguments describe, by name and fingerprint
+    assert one | two == set(NAMES) - places - data
+    assert "image_size" in one & two
     assert {"seed", "class_order", "selection", "alpha", "padding", "weight_decay", "clip_norm", "amp"} <= one & two
-    assert {"widths", "epochs", "lr", "percent", "max_rounds", "temperature", "lambda_u", "unlabeled"} <= one
+    assert {"widths", "epochs", "lr", "percent", "max_rounds", "temperature", "lambda_u"} <= one
     assert {"exemplars", "finetune", "finetune_epochs", "finetune_lr", "finetune_batch_size"} <= two
 
 

@@ -440,8 +440,8 @@ def test_old_images_outside_the_memory_and_images_to_come_have_no_influence(fini
         (folder / name).unlink()
     kept = {row for rows in checkpoint.read(folder / "stage_1.pt", "ede_net")["exemplars"] for row in rows}
 
-    def noisy(name, root, part):
-        found = load(name, root, part)
+    def noisy(name, root, part, *size):
+        found = load(name, root, part, *size)
         if part != "train":
             return found
         noise = torch.randint(0, 256, found.images.shape, generator=torch.Generator().manual_seed(0)).byte()

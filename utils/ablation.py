@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils import checkpoint, comparison, plotting, report, setup, tables
+from datasets import catalog
+from utils import checkpoint, comparison, plotting, report, tables
 from utils.errors import UserError
 from utils.plotting import BLUE, LIGHT
 from utils.recipes import INDEX, Settings
@@ -55,7 +56,8 @@ def require_seeds(seeds: Sequence[int], options: dict) -> None:
 
 def folder(settings: Settings, split: Split, rehearsal_size: int) -> Path:
     """Where the table and the figure go, and below it all runs."""
-    return Path(settings.checkpoint_root) / f"ablation_{setup.DATASET}_{split.type}_rehearsal_{rehearsal_size}"
+    dataset = catalog.short_name(settings.dataset)
+    return Path(settings.checkpoint_root) / f"ablation_{dataset}_{split.type}_rehearsal_{rehearsal_size}"
 
 
 def summary(found: dict[Cell, list[dict]], rehearsal_size: int) -> dict:

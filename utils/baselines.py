@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from datasets.augment import Transform
+from datasets.image_set import ImageSet
 from datasets.rehearsal import RehearsalMemory, require_room
 from datasets.stream import Images, Task, TaskStream
 from models.ede_net import EDENet
@@ -30,15 +31,28 @@ KINDS = {
 }
 
 
-def arguments(kind: str, split: Split, prune: bool, mixmatch: bool, rehearsal_size: int) -> dict:
+def arguments(
+    kind: str,
+    settings: Settings,
+    split: Split,
+    train: ImageSet,
+    others: ImageSet | None,
+    prune: bool,
+    mixmatch: bool,
+    rehearsal_size: int,
+) -> dict:
     """What of a call's arguments decides the baseline's results; those that mean nothing to its kind are left out.
+
+    Args:
+        train, others: the data set that is learned, and the unlabelled images where the kind trains with some.
 
     Raises: `UserError` for an unknown kind, a switch that is none, and a memory without room.
     """
     require_kind(kind)
-    found = {"baseline": kind, **setup.arguments(split, prune=prune, mixmatch=mixmatch)}
+    found = {"baseline": kind, **setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch)}
     if kind != "concatenate":
         del found["prune"]
+        found |= setup.described("unlabeled", settings.unlabeled, others)
     if kind == "replay":
         require_room(rehearsal_size, split.bounds[-2])
         found["rehearsal_size"] = rehearsal_size

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from datasets import tasks
+from datasets.image_set import ImageSet
 from datasets.stream import TaskStream
 from utils import baselines, checkpoint, metrics, recipes, report, setup, stage_two, tables
 from utils.errors import UserError
@@ -53,7 +54,9 @@ def saved_run(
         )
         raise UserError(f"{folder} is not there or empty: expected a trained network, which this makes: {command}")
     configuration = checkpoint.read_json(configuration_file(folder))
-    asked = {key: getattr(settings, key) for key in options if key in configuration and key != "recipe"}
+    # Which data there are is told in another way there, and by the folder's name already.
+    apart = {"recipe", *recipes.DATA}
+    asked = {key: getattr(settings, key) for key in options if key in configuration and key not in apart}
     if split_list is not None:
         asked["split_list"] = split_list
     for key, value in asked.items():
@@ -62,8 +65,19 @@ def saved_run(
                 f"{folder} was made with {key}={configuration[key]!r}, not {value!r}: leave {key} out, or give the "
                 f"checkpoint_root of the run that is meant"
             )
-    made_with = {key: value for key, value in configuration.items() if key in vars(settings)}
+    made_with = {key: configuration[key] for key in configuration.keys() & vars(settings).keys() - recipes.DATA}
     return folder, configuration, replace(settings, **made_with)
+
+
+def require_data(folder: Path, configuration: dict, settings: Settings, train: ImageSet) -> None:
+    """Raises `UserError` if the run was made with other images than `train`, of which a folder's name does not tell."""
+    name = "dataset_fingerprint"
+    found = setup.described("dataset", settings.dataset, train).get(name)
+    if found != configuration.get(name):
+        raise UserError(
+            f"{folder} was made with other images ({name} {configuration.get(name)}) than {settings.dataset} holds now "
+            f"({found}): give the folder that it was made with"
+        )
 
 
 def stages(folder: Path, stage: int | None, stream: TaskStream, device: torch.device) -> list[dict]:

@@ -1,4 +1,4 @@
-"""The figures of a CIFAR-100 run's folder, drawn from its results."""
+"""The figures of the folders of both stages over one data set's tasks, drawn from their results."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -19,6 +19,7 @@ from models.ede_net import EDENet
 from models.resnet import resnet18
 from utils import checkpoint, device, distributed, report, setup, stage_one, stage_two, tables, training
 from utils.distill import distilled
+from utils.errors import UserError
 from utils.finetune import balanced_batches, exemplar_rows
 from utils.mixup import mixup
 from utils.recipes import Settings
@@ -29,8 +30,16 @@ from utils.updates import Updates
 WARM_UP, TIMED = 2, 5  # updates before the timing, in which memory is allocated and algorithms are chosen; timed ones
 
 
-def classifiers(settings: Settings, train: ImageSet, test: ImageSet, split: Split, prune: bool, mixmatch: bool) -> dict:
-    """The plan of stage one, printed and returned.
+def require_no_dry_run(settings: Settings) -> None:
+    """Raises `UserError` where only `train_model` has a plan."""
+    if settings.dry_run:
+        raise UserError("dry_run=True is for train_model() of both scripts and nothing else: leave it out")
+
+
+def classifiers(
+    settings: Settings, train: ImageSet, test: ImageSet, others: ImageSet | None, split: Split, prune: bool
+) -> dict:
+    """The plan of stage one, printed and returned; `others` are the unlabelled images, None without MixMatch.
 
     The updates of a round of compression are timed with a student as wide as its teacher, which none is.
 
@@ -42,7 +51,7 @@ def classifiers(settings: Settings, train: ImageSet, test: ImageSet, split: Spli
     where = device.choose(settings.device, team.local_rank)
     images_on = torch.device("cpu") if settings.data_device == "cpu" else where
     stream = TaskStream(train, test, split.order, split.bounds, images_on)
-    unlabelled = setup.unlabelled_images(settings, images_on) if mixmatch else None
+    unlabelled = None if others is None else others.images.to(images_on)
     planned, pace = [], None
     with device.prepared(where, settings.deterministic):
         for task in stream.tasks:
@@ -115,7 +124,7 @@ def _planned_task(images: TaskImages, settings: Settings, pace: dict[str, float]
         "task": images.name,
         "images": len(images.labelled[0]),
         "parameters": measure.parameters(model),
-        "flops": measure.flops(model),
+        "flops": measure.flops(model, settings.image_size),
         "updates": settings.epochs * steps,
         "seconds": seconds("training", settings.epochs),
         "round_updates": settings.distill_epochs * steps if prune else None,
@@ -184,7 +193,7 @@ def ede_net(
         stream.begin(task)
         seen = stream.tasks[: task.index + 1]
         net = EDENet.from_widths(widths[: len(seen)], [each.num_classes for each in seen])
-        flops, updates = measure.flops(net), 0
+        flops, updates = measure.flops(net, settings.image_size), 0
         if task.index > 0:
             rows = exemplar_rows(settings.finetune_batch_size, task.first, task.num_classes)
             steps = -(-sum(map(len, memory.lists)) // rows)

@@ -17,7 +17,8 @@ def predict(image, checkpoint, top=5, device="auto"):
     """Prints the likeliest classes of an image file, with their probability and the task or data set each is of.
 
     Args:
-        image: a file of any size and mode that PIL reads; see `datasets.image_file.read` for how it is made 32×32.
+        image: a file of any size and mode that PIL reads; see `datasets.image_file.read` for how it is made
+            as small and square as the images that the network was trained on.
         checkpoint: a whole EDE-Net: a `stage_<t>.pt`, or a `model_<data>_<data>_…_<num_per_class>.pt`.
         top: how many classes, or all where there are fewer.
         device: as in all options.
@@ -33,7 +34,7 @@ def predict(image, checkpoint, top=5, device="auto"):
     if not isinstance(top, int) or isinstance(top, bool) or top < 1:
         raise UserError(f"top={top!r} is not accepted: expected a whole number from 1 up")
     net = load(checkpoint, device)
-    found = likeliest(net, image_file.read(image), top)
+    found = likeliest(net, image_file.read(image, size_of(net)), top)
     header = ["class", "probability (%)", "of"]
     rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
     print(f"{image}, by {checkpoint}\n\n{tables.markdown_table(header, rows, align='lrl')}")
@@ -43,6 +44,11 @@ def predict(image, checkpoint, top=5, device="auto"):
 def load(path: str | PathLike[str], device: str) -> EDENet:
     """The network of a file, on the device of this name."""
     return checkpoint.load_ede_net(Path(path), devices.choose(device))
+
+
+def size_of(net: EDENet) -> int:
+    """The height and width of the images that the network was trained on; files that say none are of 32×32."""
+    return net.meta.get("image_size", 32)
 
 
 def likeliest(net: EDENet, image: torch.Tensor, top: int) -> list[dict]:

@@ -48,6 +48,7 @@ TEXT = (
 )
 FLAG = ("True or False", lambda value: isinstance(value, bool))
 COUNT = ("a whole number from 1 up", lambda value: _is_int(value) and value >= 1)
+SIZE = ("a whole number from 8 up", lambda value: _is_int(value) and value >= 8)
 PAIR = ("a whole number from 2 up", lambda value: _is_int(value) and value >= 2)
 INDEX = ("a whole number from 0 to 2**32 - 1", lambda value: _is_int(value) and 0 <= value < 2**32)
 NATURAL = ("a whole number from 0 up", lambda value: _is_int(value) and value >= 0)
@@ -64,6 +65,8 @@ class Settings:
 
     # Where, and under which protocol.
     data_root: str = _option("data", "folder of the data sets, as torchvision keeps them", TEXT)
+    dataset: str = _option("cifar100", 'what is learned: a data set\'s name, or "folder:PATH"', TEXT)
+    image_size: int = _option(32, "images are brought to so many pixels square", SIZE)
     checkpoint_root: str = _option("checkpoints", "folder under which runs write", TEXT)
     classifier_root: str | None = _option(
         None,
@@ -81,7 +84,7 @@ class Settings:
         "what chooses epochs and judges compression; the test set is a known bad habit",
         _one_of("validation", "test"),
     )
-    unlabeled: str = _option("cifar10", "the unlabelled images of MixMatch: a data set's name", TEXT)
+    unlabeled: str = _option("cifar10", 'the unlabelled images of MixMatch: a data set\'s name, or "folder:PATH"', TEXT)
     exemplars: str = _option("random", "how exemplars are chosen", _one_of("random", "herding"))
     recipe: str = _option("paper", "the defaults of everything below", TEXT)
     restart: bool = _option(False, "begin anew in place of what the folder holds", FLAG)
@@ -134,8 +137,9 @@ class Settings:
     deterministic: bool = _option(False, "algorithms of which every run gives the same bits, on CUDA too", FLAG)
 
     def configuration(self, stage: int | str) -> dict[str, Any]:
-        """What decides the results of stage 1 or 2, or of a baseline by its kind, as plain values."""
-        ignored = WHERE | IGNORED[stage]
+        """What decides the results of stage 1 or 2, or of a baseline by its kind, as plain values, except which data
+        there are."""
+        ignored = WHERE | DATA | IGNORED[stage]
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in vars(self).items()
@@ -149,13 +153,15 @@ WHERE = {
     *("data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "dry_run", "save_every"),
     *("compile", "deterministic"),
 }
+# Options that name data. A path would only say where they are: `setup.described` says what they are.
+DATA = {"dataset", "unlabeled"}
 # Options that matter in one stage alone.
 COMPRESSION = {
     *("percent", "max_accuracy_loss", "min_width", "width_multiple", "max_rounds"),
     *("distill_epochs", "distill_lr", "temperature"),
 }
 STAGE_ONE = COMPRESSION | {
-    *("unlabeled", "widths", "epochs", "batch_size", "lr", "validation_fraction", "rotation"),
+    *("widths", "epochs", "batch_size", "lr", "validation_fraction", "rotation"),
     *("unlabeled_batch_size", "unlabeled_views", "sharpening", "lambda_u", "evaluate_every", "evaluate_last"),
 }
 STAGE_TWO = {
@@ -247,8 +253,10 @@ MTIL: dict[str, dict[str, Any]] = {
     },
 }
 
-# What has no meaning in the sequence: it is supervised and not compressed, and its exemplars are drawn at random.
+# What has no meaning in the sequence: it is supervised and not compressed, its exemplars are drawn at random, and its
+# data sets, of 32×32 pixels, are named by its functions.
 CIL_ONLY = {
+    *("dataset", "image_size"),
     *("class_order", "exemplars", "classifier_root", "dry_run", "unlabeled", "unlabeled_batch_size", "unlabeled_views"),
     *("sharpening", "lambda_u", "percent", "max_accuracy_loss", "min_width", "width_multiple", "max_rounds"),
     *("distill_epochs", "distill_lr", "temperature"),

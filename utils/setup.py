@@ -3,17 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from datasets import catalog, tasks
+from datasets.folder import is_folder
 from datasets.image_set import ImageSet
 from utils import checkpoint, recipes
 from utils.errors import UserError
 from utils.recipes import Settings
 from utils.run import configuration_file
-
-DATASET = "cifar100"
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,9 @@ class Split:
 
 def read(settings: Settings) -> tuple[ImageSet, ImageSet]:
     """The data set's training and test part."""
-    train, test = (catalog.load(DATASET, settings.data_root, part) for part in ("train", "test"))
+    train, test = (
+        catalog.load(settings.dataset, settings.data_root, part, settings.image_size) for part in ("train", "test")
+    )
     return train, test
 
 
@@ -44,29 +42,43 @@ def split(split_list: list[int] | None, split_type: str | None, classes: int, se
 
 def classifier_folder(settings: Settings, split: Split, mixmatch: bool) -> Path:
     """Where stage one writes."""
-    return (
-        Path(settings.checkpoint_root) / f"classifier_{DATASET}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
-    )
+    name = catalog.short_name(settings.dataset)
+    return Path(settings.checkpoint_root) / f"classifier_{name}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
 
 
 def ede_net_folder(settings: Settings, split: Split, rehearsal_size: int) -> Path:
     """Where stage two writes."""
-    return Path(settings.checkpoint_root) / f"EDE_Net_{DATASET}_{split.type}_resnet18_rehearsal_{rehearsal_size}"
+    name = catalog.short_name(settings.dataset)
+    return Path(settings.checkpoint_root) / f"EDE_Net_{name}_{split.type}_resnet18_rehearsal_{rehearsal_size}"
 
 
 def baseline_folder(settings: Settings, split: Split, kind: str, mixmatch: bool, rehearsal_size: int) -> Path:
     """Where a baseline writes; `rehearsal_size` is 0 for one without a memory."""
-    name = f"baseline_{kind}_{DATASET}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
+    dataset = catalog.short_name(settings.dataset)
+    name = f"baseline_{kind}_{dataset}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"
     return Path(settings.checkpoint_root) / (f"{name}_rehearsal_{rehearsal_size}" if rehearsal_size else name)
 
 
-def arguments(split: Split, **others: object) -> dict:
-    """What of a call's arguments decides its results, as plain values.
+def described(option: str, name: str, data: ImageSet | None = None) -> dict:
+    """What a configuration says of the data that an option names: {option: their short name}.
+
+    Two folders may have one name and one folder may be moved; so for a folder whose images are there, `data`, their
+    fingerprint stands beside the name, under `<option>_fingerprint`.
+    """
+    said = {option: catalog.short_name(name)}
+    if data is not None and is_folder(name):
+        said[f"{option}_fingerprint"] = data.fingerprint()
+    return said
+
+
+def arguments(settings: Settings, split: Split, train: ImageSet, **others: object) -> dict:
+    """The data and what of a call's arguments decides its results, as plain values.
 
     Raises: `UserError` if a switch is neither True nor False.
     """
     require_switches(prune=others["prune"], mixmatch=others["mixmatch"])
-    return {"dataset": DATASET, "split_type": split.type, "split_list": split.bounds, **others}
+    data = described("dataset", settings.dataset, train)
+    return {**data, "split_type": split.type, "split_list": split.bounds, **others}
 
 
 def require_switches(**switches: object) -> None:
@@ -76,14 +88,17 @@ def require_switches(**switches: object) -> None:
             raise UserError(f"{name}={value!r} is not accepted: expected True or False")
 
 
-def unlabelled_images(settings: Settings, device: torch.device) -> Tensor:
-    """The training images of another data set, uint8 [N, 3, 32, 32], without their labels.
+def unlabelled_images(settings: Settings) -> ImageSet:
+    """The images of another data set, whose labels are not to be looked at: a set's training images, a folder's all.
 
     Raises: `UserError` for the data set that is learned: its images of old classes are out of reach, labelled or not.
     """
-    if catalog.canonical_name(settings.unlabeled) == DATASET:
-        raise UserError(f'unlabeled="{settings.unlabeled}" is the data set that is learned: expected another one')
-    return catalog.load(settings.unlabeled, settings.data_root, "train").images.to(device)
+    if catalog.same(settings.unlabeled, settings.dataset):
+        nested = ", or a folder in it or around it" * is_folder(settings.dataset)
+        raise UserError(
+            f'unlabeled="{settings.unlabeled}" is the data set that is learned{nested}: expected another one'
+        )
+    return catalog.load(settings.unlabeled, settings.data_root, "unlabeled", settings.image_size)
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,10 @@ class StageOne:
 
 # What both stages must agree in: with another value in stage one, its sub-models would be of other classes, of other
 # data, or chosen by another rule than stage two's results say.
-SHARED = ("dataset", "split_list", "class_order", "selection", "mixmatch", "unlabeled", "seed", "validation_fraction")
+SHARED = (
+    *("dataset", "image_size", "dataset_fingerprint", "split_list", "class_order", "selection", "mixmatch"),
+    *("unlabeled", "seed", "validation_fraction"),
+)
 
 
 def _of_stage_one(settings: Settings) -> Settings:
@@ -111,11 +129,14 @@ def stage_one_folder(settings: Settings, split: Split, mixmatch: bool) -> Path:
     return classifier_folder(_of_stage_one(settings), split, mixmatch)
 
 
-def stage_one(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> StageOne:
-    """Stage one's folder for these options.
+def stage_one(settings: Settings, split: Split, arguments: dict) -> StageOne:
+    """Stage one's folder for these options and `arguments`.
+
+    Of unlabelled images only the name is compared: stage two does not read them.
 
     Raises: `UserError` if it is not there or was made for other classes or under another protocol.
     """
+    prune, mixmatch = arguments["prune"], arguments["mixmatch"]
     folder = stage_one_folder(settings, split, mixmatch)
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
     command = recipes.command_line("train_classifier.py", "train_model", call, _of_stage_one(settings))
@@ -125,13 +146,13 @@ def stage_one(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> 
             f"{folder} is not there: stage two needs the sub-models of stage one, which this makes: {command}"
         )
     theirs = checkpoint.read_json(path)
-    mine = {**arguments(split, prune=prune, mixmatch=mixmatch), **settings.configuration(1)}
+    mine = {**arguments, **described("unlabeled", settings.unlabeled), **settings.configuration(1)}
     for name in SHARED:
         if name == "unlabeled" and not mixmatch:
             continue
-        if theirs.get(name) != mine[name]:
+        if theirs.get(name) != mine.get(name):
             raise UserError(
-                f"{folder} was made with {name}={theirs.get(name)!r}, stage two asks for {mine[name]!r}: give "
+                f"{folder} was made with {name}={theirs.get(name)!r}, stage two asks for {mine.get(name)!r}: give "
                 f"the same, or make it anew in another checkpoint_root with: {command}"
             )
     return StageOne(folder, prune, command, theirs)

@@ -27,10 +27,10 @@ class TaskImages:
 
     Attributes:
         name: of the task, in file names: "0to10", "mnist".
-        labelled: uint8 [N, 3, 32, 32] and int64 [N], to train on.
+        labelled: uint8 [N, 3, H, W] and int64 [N], to train on.
         judge: the images that choose the epoch and judge compression: held out, or the test's with selection="test".
         test: for the report.
-        unlabelled: uint8 [M, 3, 32, 32], or None without MixMatch.
+        unlabelled: uint8 [M, 3, H, W], or None without MixMatch.
         transform: augmentation of this data set in stage one.
         mean, std: its normalisation.
     """
@@ -137,7 +137,7 @@ def _train(
     results = {
         "widths": list(model.widths),
         "parameters": measure.parameters(model),
-        "flops": measure.flops(model),
+        "flops": measure.flops(model, run.settings.image_size),
         "selected_epoch": progress.best_epoch + 1,
         "selection_accuracy": progress.best_score,
         "test_accuracy": training.accuracy(model, *data.test),

@@ -193,7 +193,7 @@ def write_stage(
             "total": total,
             "widths": [list(widths) for widths in net.widths],
             "parameters": measure.parameters(net),
-            "flops": measure.flops(net),
+            "flops": measure.flops(net, run.settings.image_size),
             "seconds": progress.seconds if progress else 0.0,
             "history": progress.history if progress else [],
         }
@@ -203,6 +203,7 @@ def write_stage(
             {
                 "task": task.index + 1,
                 "dataset": stream.name,
+                "image_size": run.settings.image_size,
                 "class_names": stream.class_names[: task.last],
                 "class_order": stream.order[: task.last],
                 "exemplars": memory.lists,
