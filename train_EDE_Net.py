@@ -45,6 +45,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     with Run(folder, settings, 2, arguments) as run:
         stage_one = setup.stage_one(settings, split, prune, mixmatch)
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
+        del train, test  # the stream has what the split needs of them
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, "stage two, tasks"):
             if not stage_two.finished(run, stage_one, task):

@@ -36,6 +36,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     with Run(folder, settings, 1, arguments, free=["prune"]) as run:
         run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
         stream = TaskStream(train, test, split.order, split.bounds, run.device)
+        del train, test  # the stream has what the split needs of them
         unlabelled = setup.unlabelled_images(settings, run.device) if mixmatch else None
         for task in run.console.each(stream.tasks, "stage one, tasks"):
             images = task_images(stream, task, unlabelled, settings)

@@ -42,16 +42,35 @@ def cifar_archive(source: type[official.CIFAR10]) -> Archive:
 
 def read_cifar(archive: Archive, root: Path, part: str) -> Arrays:
     """CIFAR-10, and CIFAR-100 with its fine labels."""
-    *batches, (meta_path, meta) = files.read(archive, root, part)
+    contents = files.read(archive, root, part)
+    meta_path, meta = contents.pop()
     class_names = _cifar_class_names(pickles.loads(meta, meta_path), meta_path)
     images, labels = [], []
-    for path, data in batches:
-        batch = pickles.loads(data, path)
-        pixels = batch.get("data")
-        _expect_images(pixels, (None, 3072), path)  # a row is 1024 red, 1024 green and 1024 blue values
-        images.append(np.ascontiguousarray(pixels).reshape(-1, 3, 32, 32))
-        labels.append(_labels(batch.get("fine_labels", batch.get("labels")), len(pixels), len(class_names), path))
-    return np.concatenate(images), np.concatenate(labels), class_names
+    while contents:  # popped, so that a file's bytes go when its images are there: these sets are large
+        pixels, numbers = _cifar_batch(*contents.pop(0), len(class_names))
+        images.append(pixels)
+        labels.append(numbers)
+    return _joined(images), np.concatenate(labels), class_names
+
+
+def _cifar_batch(path: Path, data: bytes, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, 3, 32, 32] and labels of one file."""
+    batch = pickles.loads(data, path)
+    pixels = batch.get("data")
+    _expect_images(pixels, (None, 3072), path)  # a row is 1024 red, 1024 green and 1024 blue values
+    labels = _labels(batch.get("fine_labels", batch.get("labels")), len(pixels), classes, path)
+    return np.ascontiguousarray(pixels).reshape(-1, 3, 32, 32), labels
+
+
+def _joined(pieces: list[np.ndarray]) -> np.ndarray:
+    """A copy of the pieces one after the other. The list is emptied: a piece goes as soon as it is copied."""
+    whole = np.empty((sum(map(len, pieces)), *pieces[0].shape[1:]), pieces[0].dtype)
+    end = len(whole)
+    while pieces:
+        piece = pieces.pop()
+        whole[end - len(piece) : end] = piece
+        end -= len(piece)
+    return whole
 
 
 def _cifar_class_names(meta: dict, path: Path) -> tuple[str, ...]:
