@@ -8,7 +8,6 @@ them done as one gather: each output pixel says which pixel of the stored image 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -57,16 +56,16 @@ def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
     Returns: float32 [B, 3, H, W] in [0, 1], in channels_last layout.
     """
     count, _, height, width = images.shape
-    # A pixel's three bytes make one int32, which is gathered at once. An extra pixel at the beginning, zero, stands for
-    # everything outside the image.
+    source, mask = _source_pixels(values, transform, height, width)
+    # A pixel's three bytes make one int32, which is gathered at once; the mask makes what shows no pixel 0.
     red, green, blue = images.flatten(2).int().unbind(1)
-    pixels = F.pad(red | green << 8 | blue << 16, (1, 0))
-    source = _source_pixels(values, transform, height, width).flatten(1).long()
-    picked = pixels.gather(1, source).view(torch.uint8).view(count, height, width, 4)
+    pixels = red.add(green, alpha=1 << 8).add_(blue, alpha=1 << 16)
+    picked = pixels.gather(1, source.flatten(1).long()).view_as(mask).bitwise_and_(mask)
+    picked = picked.view(torch.uint8).view(count, height, width, 4)
     result = torch.empty(count, height, width, 3, device=images.device)
     for channel in range(3):  # one by one: copies of three adjacent values at a time are slow
-        result[..., channel] = picked[..., channel]
-    return result.div_(255).permute(0, 3, 1, 2)
+        torch.div(picked[..., channel], 255, out=result[..., channel])
+    return result.permute(0, 3, 1, 2)
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -74,12 +73,12 @@ def scaled(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
-def _source_pixels(values: Draw, transform: Transform, height: int, width: int) -> Tensor:
-    """Which stored pixel each output pixel shows: 1 + row · width + column, or 0 for none, int32 [B, H, W].
+def _source_pixels(values: Draw, transform: Transform, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Which stored pixel each output pixel shows, row · width + column, and a mask, −1; both are 0 where it shows none.
 
     Walks the transforms backwards: rotation, then flip, then crop. All three are linear in the output pixel's row and
     column, in the 16.16 fixed-point numbers of Pillow's nearest-neighbour transform, so that no pixel is rounded
-    differently.
+    differently. Returns int32 [B, H, W], twice.
     """
     device = values.top.device
     top, left = (corner.int().view(-1, 1, 1) - transform.padding for corner in (values.top, values.left))
@@ -95,11 +94,12 @@ def _source_pixels(values: Draw, transform: Transform, height: int, width: int) 
     x = (start_x + sign * sine * rows + sign * cosine * columns) >> 16
     y = (start_y + cosine * rows - sine * columns) >> 16
     # Inside are the pixels of the image that were cropped: from the larger of 0 and the corner to the smaller of the
-    # two ends. A distance to an end is negative outside, and so is then what their bits joined by "or" make; the sign
-    # alone, 0 or −1, is the mask. That takes a third of the time of comparisons.
+    # two ends. A distance to an end is negative outside, and so is then what their bits joined by "or" make: the sign
+    # alone makes the mask. That takes a third of the time of comparisons.
     distances = (x - left.clamp(min=0)) | (width - 1 + left.clamp(max=0) - x)
     distances |= (y - top.clamp(min=0)) | (height - 1 + top.clamp(max=0) - y)
-    return (y * width + x + 1) & ~(distances >> 31)
+    mask = ~(distances >> 31)
+    return x.add_(y, alpha=width).bitwise_and_(mask), mask
 
 
 def _rotation(angle: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
