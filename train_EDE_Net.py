@@ -53,6 +53,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     with Run(folder, settings, 2, arguments, sharing="batches") as run:
         stage_one = setup.stage_one(settings, split, arguments)
         stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
+        del train, test  # the stream has what the split needs of them
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, "stage two, tasks"):
             if not stage_two.finished(run, stage_one, task):
@@ -115,6 +116,7 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
         else:
             stage_one, unlabelled = None, None if others is None else others.images.to(run.data_device)
             learn = partial(baselines.learn, run, stream, unlabelled)
+        del train, test, others  # the stream has what the split needs of them
         stage_two.adopt(run, stage_one, stream)
         for task in run.console.each(stream.tasks, f"baseline {kind}, tasks"):
             if not stage_two.finished(run, stage_one, task):

@@ -44,6 +44,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
         run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
         stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
         unlabelled = None if others is None else others.images.to(run.data_device)
+        del train, test, others  # the stream has what the split needs of them
         for task in run.console.each(run.share(stream.tasks), "stage one, tasks"):
             images = task_images(stream, task, unlabelled, settings)
             train_temporary(run, images)

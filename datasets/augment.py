@@ -8,7 +8,6 @@ them done as one gather: each output pixel says which pixel of the stored image 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -57,13 +56,16 @@ def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
     Returns: float32 [B, 3, H, W] in [0, 1], in channels_last layout.
     """
     count, _, height, width = images.shape
-    source, inside = _source_pixels(values, transform, height, width)
-    # A pixel's three bytes and a fourth make one int32, which is gathered at once. The extra pixel at the end, zero,
-    # stands for everything outside the image.
-    pixels = F.pad(images.permute(0, 2, 3, 1).reshape(count, height * width, 3), (0, 1, 0, 1)).view(torch.int32)
-    source = torch.where(inside, source, height * width).view(count, height * width).long()
-    picked = pixels.squeeze(2).gather(1, source).view(torch.uint8).view(count, height, width, 4)
-    return scaled(picked[..., :3].permute(0, 3, 1, 2))
+    source, mask = _source_pixels(values, transform, height, width)
+    # A pixel's three bytes make one int32, which is gathered at once; the mask makes what shows no pixel 0.
+    red, green, blue = images.flatten(2).int().unbind(1)
+    pixels = red.add(green, alpha=1 << 8).add_(blue, alpha=1 << 16)
+    picked = pixels.gather(1, source.flatten(1).long()).view_as(mask).bitwise_and_(mask)
+    picked = picked.view(torch.uint8).view(count, height, width, 4)
+    result = torch.empty(count, height, width, 3, device=images.device)
+    for channel in range(3):  # one by one: copies of three adjacent values at a time are slow
+        torch.div(picked[..., channel], 255, out=result[..., channel])
+    return result.permute(0, 3, 1, 2)
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -72,32 +74,39 @@ def scaled(images: Tensor) -> Tensor:
 
 
 def _source_pixels(values: Draw, transform: Transform, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """For each output pixel the index (row · width + column) of the stored pixel it shows, and whether there is one.
+    """Which stored pixel each output pixel shows, row · width + column, and a mask, −1; both are 0 where it shows none.
 
-    Walks the transforms backwards: rotation, then flip, then crop. Returns int32 and bool [B, H, W].
+    Walks the transforms backwards: rotation, then flip, then crop. All three are linear in the output pixel's row and
+    column, in the 16.16 fixed-point numbers of Pillow's nearest-neighbour transform, so that no pixel is rounded
+    differently. Returns int32 [B, H, W], twice.
     """
     device = values.top.device
+    top, left = (corner.int().view(-1, 1, 1) - transform.padding for corner in (values.top, values.left))
+    angle = values.angle if transform.degrees > 0 else torch.zeros_like(values.angle)
+    cosine, sine, start_x, start_y = _rotation(angle, height, width)
+    # Column width − 1 − (x >> 16), the mirrored one, is (65536 · width − 1 − x) >> 16.
+    mirrored = values.mirrored.view(-1, 1, 1)
+    sign = 1 - 2 * mirrored.int()
+    start_x = torch.where(mirrored, 65536 * width - 1 - start_x, start_x) + 65536 * left
+    start_y = start_y + 65536 * top
     rows = torch.arange(height, device=device, dtype=torch.int32).view(1, -1, 1)
     columns = torch.arange(width, device=device, dtype=torch.int32).view(1, 1, -1)
-    inside = torch.ones((), dtype=torch.bool, device=device)
-    if transform.degrees > 0:
-        rows, columns = _rotated(rows, columns, values.angle, height, width)
-        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    columns = torch.where(values.mirrored.view(-1, 1, 1), width - 1 - columns, columns)
-    rows = rows + (values.top.int() - transform.padding).view(-1, 1, 1)
-    columns = columns + (values.left.int() - transform.padding).view(-1, 1, 1)
-    inside = inside & (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    return rows * width + columns, inside
+    x = (start_x + sign * sine * rows + sign * cosine * columns) >> 16
+    y = (start_y + cosine * rows - sine * columns) >> 16
+    # Inside are the pixels of the image that were cropped: from the larger of 0 and the corner to the smaller of the
+    # two ends. A distance to an end is negative outside, and so is then what their bits joined by "or" make: the sign
+    # alone makes the mask. That takes a third of the time of comparisons.
+    distances = (x - left.clamp(min=0)) | (width - 1 + left.clamp(max=0) - x)
+    distances |= (y - top.clamp(min=0)) | (height - 1 + top.clamp(max=0) - y)
+    mask = ~(distances >> 31)
+    return x.add_(y, alpha=width).bitwise_and_(mask), mask
 
 
-def _rotated(rows: Tensor, columns: Tensor, angle: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where an output pixel lies before the rotation: int32 rows and columns, broadcast to [B, H, W].
-
-    In the 16.16 fixed-point numbers of Pillow's nearest-neighbour transform, so that no pixel is rounded differently.
-    """
+def _rotation(angle: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Cosine, sine, and where the first pixel's centre lies before the rotation (x, y): int32 [B, 1, 1], in 16.16."""
     radians = -torch.deg2rad(angle.double() % 360)
     cosine, sine = torch.cos(radians), torch.sin(radians)
     start_x = width / 2 - cosine * width / 2 - sine * height / 2 + (cosine + sine) / 2
     start_y = height / 2 + sine * width / 2 - cosine * height / 2 + (cosine - sine) / 2
-    c, s, x0, y0 = (torch.floor(v * 65536 + 0.5).int().view(-1, 1, 1) for v in (cosine, sine, start_x, start_y))
-    return (y0 - s * columns + c * rows) >> 16, (x0 + c * columns + s * rows) >> 16
+    fixed = torch.floor(torch.stack((cosine, sine, start_x, start_y)) * 65536 + 0.5).int()
+    return fixed.view(4, -1, 1, 1).unbind()

@@ -42,16 +42,28 @@ def cifar_archive(source: type[official.CIFAR10]) -> Archive:
 
 def read_cifar(archive: Archive, root: Path, part: str) -> Arrays:
     """CIFAR-10, and CIFAR-100 with its fine labels."""
-    *batches, (meta_path, meta) = files.read(archive, root, part)
+    contents = files.read(archive, root, part)
+    meta_path, meta = contents.pop()
     class_names = _cifar_class_names(pickles.loads(meta, meta_path), meta_path)
-    images, labels = [], []
-    for path, data in batches:
-        batch = pickles.loads(data, path)
-        pixels = batch.get("data")
-        _expect_images(pixels, (None, 3072), path)  # a row is 1024 red, 1024 green and 1024 blue values
-        images.append(np.ascontiguousarray(pixels).reshape(-1, 3, 32, 32))
-        labels.append(_labels(batch.get("fine_labels", batch.get("labels")), len(pixels), len(class_names), path))
-    return np.concatenate(images), np.concatenate(labels), class_names
+    # An image takes 3072 bytes of its file, so that there is room for all. Every file's bytes go as soon as its images
+    # are copied: were all files held at once, or the images in pieces, these large sets would be in memory twice.
+    images = np.empty((sum(len(data) for _, data in contents) // 3072, 3, 32, 32), np.uint8)
+    labels, count = [], 0
+    while contents:
+        pixels, numbers = _cifar_batch(*contents.pop(0), len(class_names))
+        images[count : count + len(pixels)] = pixels
+        labels.append(numbers)
+        count += len(pixels)
+    return images[:count], np.concatenate(labels), class_names
+
+
+def _cifar_batch(path: Path, data: bytes, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, 3, 32, 32] and labels of one file."""
+    batch = pickles.loads(data, path)
+    pixels = batch.get("data")
+    _expect_images(pixels, (None, 3072), path)  # a row is 1024 red, 1024 green and 1024 blue values
+    labels = _labels(batch.get("fine_labels", batch.get("labels")), len(pixels), classes, path)
+    return pixels.reshape(-1, 3, 32, 32), labels
 
 
 def _cifar_class_names(meta: dict, path: Path) -> tuple[str, ...]:

@@ -112,8 +112,9 @@ class TaskStream:
                 f"{part.name} has no {title} image of {len(missing)} classes of the split, {missing[0]} the "
                 f"first: give a split_list or class_order within the classes that are there"
             )
-        kept = labels >= 0
-        return Images(part.images[kept].to(device), labels[kept].to(device), kept.nonzero().flatten().to(device))
+        kept = (labels >= 0).nonzero().flatten()
+        images = part.images if len(kept) == len(part) else part.images[kept]  # no second copy of the whole set
+        return Images(images, labels[kept], kept).to(device)
 
     def begin(self, task: Task) -> None:
         """Puts the training images of `task`, and of no other, in reach."""
