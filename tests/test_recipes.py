@@ -204,7 +204,7 @@ def test_sensible_values_are_accepted(good):
         assert (list(found) if isinstance(value, list) else found) == value
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [1, 2, "finetune", "replay", "joint", "concatenate"])
 def test_a_configuration_is_plain_values(stage):
     configuration = recipes.settings(class_order=(1, 0)).configuration(stage)
     assert json.loads(json.dumps(configuration)) == configuration
@@ -217,6 +217,16 @@ def test_the_configurations_hold_all_that_decides_the_results():
     assert {"seed", "class_order", "selection", "alpha", "padding", "weight_decay", "clip_norm", "amp"} <= one & two
     assert {"widths", "epochs", "lr", "percent", "max_rounds", "temperature", "lambda_u", "unlabeled"} <= one
     assert {"exemplars", "finetune", "finetune_epochs", "finetune_lr", "finetune_batch_size"} <= two
+
+
+def test_a_baselines_configuration_holds_what_decides_its_results():
+    kinds = ("finetune", "replay", "joint", "concatenate")
+    found = {kind: set(recipes.settings().configuration(kind)) for kind in kinds}
+    assert found["concatenate"] == {"seed", "class_order", "selection", "recipe"}
+    assert found["finetune"] == found["joint"] == found["replay"] - {"exemplars"}
+    trained = {"seed", "class_order", "recipe", "unlabeled", "widths", "epochs", "batch_size", "lr", "weight_decay"}
+    mixed = {"unlabeled_batch_size", "unlabeled_views", "sharpening", "alpha", "lambda_u"}
+    assert found["joint"] == trained | mixed | {"clip_norm", "padding", "rotation", "amp"}
 
 
 @pytest.mark.parametrize(

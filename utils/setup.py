@@ -60,6 +60,11 @@ def baseline_folder(settings: Settings, split: Split, kind: str, mixmatch: bool,
     return Path(settings.checkpoint_root) / (f"{name}_rehearsal_{rehearsal_size}" if rehearsal_size else name)
 
 
+def ablation_folder(settings: Settings, split: Split, rehearsal_size: int) -> Path:
+    """Where an ablation writes its table and figure, and below it all its runs."""
+    return Path(settings.checkpoint_root) / f"ablation_{DATASET}_{split.type}_rehearsal_{rehearsal_size}"
+
+
 def arguments(split: Split, **others: object) -> dict:
     """What of a call's arguments decides its results, as plain values.
 
