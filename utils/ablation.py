@@ -124,7 +124,9 @@ def draw(path: Path, content: dict) -> None:
             axes.set_ylabel(label)
             axes.grid(True, axis="y")
             axes.margins(y=0.12)
-        rows[-1].set_xticks(range(len(names)), [name.replace("mixmatch", "MixMatch").replace("_", ",\n") for name in names])
+        rows[-1].set_xticks(
+            range(len(names)), [name.replace("mixmatch", "MixMatch").replace("_", ",\n") for name in names]
+        )
         plotting.legend_under_title(figure, rows[0].get_legend_handles_labels()[0], columns=2)
 
 
