@@ -145,7 +145,7 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
     distributed.require_one_process()
     split = setup.split(split_list, split_type, len(setup.read(settings)[0].class_names), settings)
     require_room(rehearsal_size, split.bounds[-2])
-    folder = grid.folder(settings, split, rehearsal_size)
+    folder = setup.ablation_folder(settings, split, rehearsal_size)
     found = {cell: [] for cell in grid.CELLS}
     for seed in seeds:
         root = folder / f"seed_{seed}"

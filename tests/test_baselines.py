@@ -262,6 +262,22 @@ def test_the_first_task_is_the_same_for_all_that_train_one_network(ran):
     assert not same_state(second[1], second[2])
 
 
+def test_another_seed_gives_another_network_another_head_and_other_batches(ran, finished, tmp_path, monkeypatch):
+    trained, fit = [], training.fit
+
+    def noting(model, batches, *arguments, **more):
+        trained.append((model.submodels[0].stem.weight.clone(), model.submodels[0].head.weight[-1].clone(), batches))
+        return fit(model, batches, *arguments, **more)
+
+    monkeypatch.setattr(training, "fit", noting)
+    run(finished, tmp_path, "finetune", seed=1, split_list=[0, 3, 6], split_type="s0-t2", epochs=1)
+    for (stem, row, batches), before in zip(trained, ran["finetune"].trained, strict=False):
+        assert not torch.equal(stem, before.begun["submodels.0.stem.weight"])
+        assert not torch.equal(row, before.begun["submodels.0.head.weight"][-1])
+        for part in (0, 1):
+            assert not torch.equal(batches.indices(part, 0), before.batches.indices(part, 0))
+
+
 @pytest.mark.parametrize("kind", ONE_NETWORK)
 def test_the_one_network_is_as_wide_as_stage_ones_and_does_not_grow_but_for_its_head(ran, kind):
     results = ran[kind].results

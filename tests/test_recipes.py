@@ -133,6 +133,10 @@ WRONG = {
     "checkpoint_root": TEXT,
     "classifier_root": ["", 3, ["a"], True],
     "device": TEXT,
+    "data_device": ["cuda", "gpu", None, 3],
+    "dry_run": [0, 1, "True", None],
+    "compile": [0, 1, "True", None],
+    "deterministic": [0, 1, "True", None],
     "seed": [-1, 2**32, 1.0, "0", True, None],
     "class_order": [-1, 2**32, 1.5, "1993", True, [0.5], [True], ["a"], {0, 1}],
     "selection": ["train", "Test", None, True, 3, ["test"]],
@@ -208,7 +212,7 @@ def test_sensible_values_are_accepted(good):
         assert (list(found) if isinstance(value, list) else found) == value
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [1, 2, "finetune", "replay", "joint", "concatenate"])
 def test_a_configuration_is_plain_values(stage):
     configuration = recipes.settings(class_order=(1, 0)).configuration(stage)
     assert json.loads(json.dumps(configuration)) == configuration
@@ -216,13 +220,24 @@ def test_a_configuration_is_plain_values(stage):
 
 def test_the_configurations_hold_all_that_decides_the_results():
     one, two = (set(recipes.settings().configuration(stage)) for stage in (1, 2))
-    places = {"data_root", "checkpoint_root", "classifier_root", "device", "restart", "save_every"}
+    places = {"data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "save_every"}
+    ways = {"dry_run", "compile", "deterministic"}  # of computing the same, but for the last digits
     data = {"dataset", "unlabeled"}  # which a run's arguments describe, by name and fingerprint
-    assert one | two == set(NAMES) - places - data
+    assert one | two == set(NAMES) - places - ways - data
     assert "image_size" in one & two
     assert {"seed", "class_order", "selection", "alpha", "padding", "weight_decay", "clip_norm", "amp"} <= one & two
     assert {"widths", "epochs", "lr", "percent", "max_rounds", "temperature", "lambda_u"} <= one
     assert {"exemplars", "finetune", "finetune_epochs", "finetune_lr", "finetune_batch_size"} <= two
+
+
+def test_a_baselines_configuration_holds_what_decides_its_results():
+    kinds = ("finetune", "replay", "joint", "concatenate")
+    found = {kind: set(recipes.settings().configuration(kind)) for kind in kinds}
+    assert found["concatenate"] == {"seed", "class_order", "selection", "recipe"}
+    assert found["finetune"] == found["joint"] == found["replay"] - {"exemplars"}
+    trained = {"seed", "class_order", "recipe", "unlabeled", "widths", "epochs", "batch_size", "lr", "weight_decay"}
+    mixed = {"unlabeled_batch_size", "unlabeled_views", "sharpening", "alpha", "lambda_u"}
+    assert found["joint"] == trained | mixed | {"clip_norm", "padding", "rotation", "amp"}
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,20 @@
-"""The grid of EDE-Net with and without each of its parts: its folders, its table and its figure."""
+"""The grid of EDE-Net with and without each of its parts: its cells, its table and its figure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets import catalog
 from utils import checkpoint, comparison, plotting, report, tables
 from utils.errors import UserError
 from utils.plotting import BLUE, LIGHT
-from utils.recipes import INDEX, Settings
-from utils.setup import Split
+from utils.recipes import INDEX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MEASURES = {
-    "average_incremental_accuracy": "average incremental accuracy (%)",
+    "average_incremental_accuracy": "average incremental\naccuracy (%)",
     "last_accuracy": "last accuracy (%)",
 }
 
@@ -52,12 +50,6 @@ def require_seeds(seeds: Sequence[int], options: dict) -> None:
     numbers = isinstance(seeds, list | tuple) and all(INDEX[1](seed) for seed in seeds)
     if not numbers or not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"seeds={seeds!r} is not accepted: expected a list of different seeds, each {INDEX[0]}")
-
-
-def folder(settings: Settings, split: Split, rehearsal_size: int) -> Path:
-    """Where the table and the figure go, and below it all runs."""
-    dataset = catalog.short_name(settings.dataset)
-    return Path(settings.checkpoint_root) / f"ablation_{dataset}_{split.type}_rehearsal_{rehearsal_size}"
 
 
 def summary(found: dict[Cell, list[dict]], rehearsal_size: int) -> dict:
@@ -132,7 +124,9 @@ def draw(path: Path, content: dict) -> None:
             axes.set_ylabel(label)
             axes.grid(True, axis="y")
             axes.margins(y=0.12)
-        rows[-1].set_xticks(range(len(names)), [name.replace("_", ",\n") for name in names])
+        rows[-1].set_xticks(
+            range(len(names)), [name.replace("mixmatch", "MixMatch").replace("_", ",\n") for name in names]
+        )
         plotting.legend_under_title(figure, rows[0].get_legend_handles_labels()[0], columns=2)
 
 

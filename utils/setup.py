@@ -59,6 +59,12 @@ def baseline_folder(settings: Settings, split: Split, kind: str, mixmatch: bool,
     return Path(settings.checkpoint_root) / (f"{name}_rehearsal_{rehearsal_size}" if rehearsal_size else name)
 
 
+def ablation_folder(settings: Settings, split: Split, rehearsal_size: int) -> Path:
+    """Where an ablation writes its table and figure, and below it all its runs."""
+    dataset = catalog.short_name(settings.dataset)
+    return Path(settings.checkpoint_root) / f"ablation_{dataset}_{split.type}_rehearsal_{rehearsal_size}"
+
+
 def described(option: str, name: str, data: ImageSet | None = None) -> dict:
     """What a configuration says of the data that an option names: {option: their short name}.
 
