@@ -233,9 +233,9 @@ def test_the_configurations_hold_all_that_decides_the_results():
 def test_a_baselines_configuration_holds_what_decides_its_results():
     kinds = ("finetune", "replay", "joint", "concatenate")
     found = {kind: set(recipes.settings().configuration(kind)) for kind in kinds}
-    assert found["concatenate"] == {"seed", "class_order", "selection", "recipe"}
+    assert found["concatenate"] == {"seed", "class_order", "selection", "recipe", "image_size"}
     assert found["finetune"] == found["joint"] == found["replay"] - {"exemplars"}
-    trained = {"seed", "class_order", "recipe", "unlabeled", "widths", "epochs", "batch_size", "lr", "weight_decay"}
+    trained = {"seed", "class_order", "recipe", "image_size", "widths", "epochs", "batch_size", "lr", "weight_decay"}
     mixed = {"unlabeled_batch_size", "unlabeled_views", "sharpening", "alpha", "lambda_u"}
     assert found["joint"] == trained | mixed | {"clip_norm", "padding", "rotation", "amp"}
 
