@@ -14,6 +14,21 @@ BLOCKS_PER_STAGE = 2
 STAGES = 4
 
 
+class Shortcut(nn.Conv2d):
+    """A 1×1 convolution with a stride: picks every `stride`-th pixel and then convolves those.
+
+    The same numbers as a strided convolution, whose backward pass in oneDNN (PyTorch 2.14 on the CPU, channels_last)
+    writes beside its memory where images are larger than 32×32 and channels are fewer than 16.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int):
+        super().__init__(in_channels, out_channels, 1, bias=False)
+        self.every = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[:, :, :: self.every, :: self.every])
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions with batch-norm and a shortcut: [B, C_in, H, W] -> [B, C_out, H/stride, W/stride]."""
 
@@ -25,9 +40,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.shortcut = nn.Identity()
         if stride != 1 or in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
+            self.shortcut = nn.Sequential(Shortcut(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
