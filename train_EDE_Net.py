@@ -2,7 +2,7 @@
 
 python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'baseline("replay", split_type="s0-t10", rehearsal_size=2000)'
-python train_EDE_Net.py 'ablation(split_type="s0-t10", rehearsal_size=2000, seeds=[0, 1, 2])'
+python train_EDE_Net.py 'ablation(split_type="s0-t5", rehearsal_size=2000, seeds=[0, 1, 2])'
 python train_EDE_Net.py 'evaluate(split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'predict("cat.png", checkpoint="checkpoints/EDE_Net_cifar100_…/stage_10.pt")'
 python train_EDE_Net.py 'compare("FOLDER", "FOLDER")'

@@ -106,7 +106,7 @@ def test_the_sequences_stage_one_refuses_it_in_one_line(mtil, wrong):
 @pytest.mark.parametrize(
     "wrong",
     [
-        *[{"data_list": value} for value in (None, "MNIST", 3, [], ["MNIST"], {"MNIST", "SVHN"}, ["MNIST", "mnist"])],
+        *[{"data_list": value} for value in (None, "MNIST", 3, [], ["MNIST"], {"MNIST"}, ["MNIST", "mnist"])],
         *[{"data_list": ["MNIST", value]} for value in ("CIFAR", 3, None, ["SVNH"])],
         *[{"num_per_class": value} for value in (0, -1, 1.5, True, "5", None, [5], 4, 10**30)],
         *[{"batch_size": value} for value in (0, 1, "128", None)],

@@ -14,13 +14,13 @@ from datasets import catalog, synthetic
 from utils import figures, recipes, sequence_figures
 
 SHORT = {
+    "image_size": 8,  # where a command does not say
     "widths": (2, 2, 2, 2),
     "epochs": 1,
     "batch_size": 32,
     "unlabeled_batch_size": 2,
     "min_width": 1,
-    "max_rounds": 1,
-    "distill_epochs": 1,
+    "max_rounds": 0,
     "finetune_epochs": 1,
     "finetune_batch_size": 128,
     "evaluate_every": 1,
@@ -72,12 +72,12 @@ def test_every_command_runs(folder, capsys):
     for script, text in dict.fromkeys(IN_ORDER):
         if "demo()" in text:  # `.ci/run` and the tests of the sequence run the demos
             continue
-        call = parsed(script, text)
+        call = parsed(script, text.replace("seeds=[0, 1, 2]", "seeds=[0]"))  # the others' runs are the same again
         try:
             assert call() is not None
         except Exception as error:
             raise AssertionError(f"python {script} '{text}': {error}") from error
         capsys.readouterr()
     made = {path.name for path in (folder / "checkpoints").iterdir()}
-    assert {"MTIL", "comparison", "ablation_cifar100_s0-t10_rehearsal_2000"} <= made
+    assert {"MTIL", "comparison", "ablation_cifar100_s0-t5_rehearsal_2000"} <= made
     assert os.path.exists("checkpoints/EDE_Net_folder-flowers_s0-t2_resnet18_rehearsal_200/stage_2.pt")
