@@ -11,7 +11,7 @@ import tempfile
 from functools import partial
 
 from datasets import catalog, synthetic
-from utils import command, recipes, sequence, sequence_evaluation, sequence_figures, sequence_report
+from utils import command, distributed, recipes, sequence, sequence_evaluation, sequence_figures, sequence_report
 from utils.prediction import predict
 from utils.run import Run
 from utils.stage_one import train_temporary
@@ -101,6 +101,7 @@ def demo(checkpoint_root=None, **options):
         checkpoint_root: where to write; a new temporary folder if left out.
         **options: see `utils.recipes.Settings`, all by name.
     """
+    distributed.require_one_process()
     root = tempfile.mkdtemp(prefix="ede-net-demo-")
     options = {
         "recipe": "demo",

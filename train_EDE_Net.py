@@ -177,13 +177,15 @@ def evaluate(
 
     Raises: `utils.errors.UserError` for what the caller can mend, and for a difference.
     """
+    distributed.require_one_process()
     made_by = (rehearsal_size, baseline, mixmatch)
     folder, configuration, settings = evaluation.saved_run(split_list, split_type, *made_by, options)
+    plan.require_no_dry_run(settings)
     train, test = setup.read(settings)
     evaluation.require_data(folder, configuration, settings, train)
     order = tasks.class_order(settings.class_order, len(train.class_names))
     where = device.choose(settings.device)
-    stream = TaskStream(train, test, order, configuration["split_list"], where)
+    stream = TaskStream(train, test, order, configuration["split_list"], device="cpu")
     found = evaluation.stages(folder, stage, stream, where)
     print(evaluation.stages_table(found, configuration))
     evaluation.require_reported(folder, found)
@@ -197,6 +199,7 @@ def demo(checkpoint_root=None, **options):
         checkpoint_root: where to write; a new temporary folder if left out.
         **options: see `utils.recipes.Settings`, all by name.
     """
+    distributed.require_one_process()
     root = tempfile.mkdtemp(prefix="ede-net-demo-")
     options = {
         "recipe": "demo",

@@ -37,7 +37,8 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     others = setup.unlabelled_images(settings) if mixmatch else None
     folder = setup.classifier_folder(settings, split, mixmatch)
     arguments = setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch)
-    arguments |= setup.described("unlabeled", settings.unlabeled, others)
+    if mixmatch:
+        arguments |= setup.described("unlabeled", settings.unlabeled, others)
     if settings.dry_run:
         return plan.classifiers(settings, train, test, others, split, prune)
     with Run(folder, settings, 1, arguments, free=["prune"], sharing="tasks") as run:

@@ -108,7 +108,7 @@ class ResNet18(nn.Module):
     def grow_head(self, classes: int, seed: int) -> None:
         """Gives the head so many more outputs: the old rows stay as they are, the new ones are a function of `seed`.
 
-        The global random state is left as it was.
+        The CPU's global random state is left as it was.
         """
         old = self.head
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -128,7 +128,7 @@ def resnet18(
 ) -> ResNet18:
     """A fresh `ResNet18` in channels_last layout; arguments as there.
 
-    With `seed`, the initial weights are a function of it alone, and the global random state is left as it was.
+    With `seed`, the initial weights are a function of it alone; the CPU's global random state is left as it was.
     """
     if seed is None:
         return ResNet18(num_classes, widths, mean, std).to(memory_format=torch.channels_last)

@@ -150,11 +150,6 @@ def milliseconds(times: Sequence[float], parts: int = 1) -> float:
     return 1000 * median(times) / parts
 
 
-def hyphenated(widths: Sequence[int]) -> str:
-    """Widths as they are written in names: 16-32-64-128."""
-    return "-".join(map(str, widths))
-
-
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -7,8 +7,9 @@ from torch import nn
 
 from models import EDENet, measure, resnet18
 from models.pruning import stage_widths
-from tests.bench_figure import CLASSES, Figure, Plan, Widths, alternate, hyphenated, milliseconds, quotients
+from tests.bench_figure import CLASSES, Figure, Plan, Widths, alternate, milliseconds, quotients
 from tests.bench_training import adam, bare_steps, ready, soft_targets
+from utils import report
 
 MULTIPLE = 8  # what widths are rounded to
 
@@ -33,7 +34,7 @@ def submodel_figures(plan: Plan) -> list[Figure]:
             "ms_per_image": milliseconds(joined, steps * rows),
             "ms_per_image_of_one": milliseconds(single, steps * count * rows),
         }
-        name = f"{count} sub-model{'s' if count > 1 else ''} {hyphenated(plan.compressed)}"
+        name = f"{count} sub-model{'s' if count > 1 else ''} {report.widths(plan.compressed)}"
         meaning = f"time per image with {count} sub-models / {count} times that of one"
         figures.append(Figure(name, meaning, quotients(joined, single), at_most=1.05, details=details))
     return figures
@@ -58,7 +59,7 @@ def width_figures(plan: Plan) -> list[Figure]:
             "parameters": [measure.parameters(model) for model in pair],
             "flops": [measure.flops(model) for model in pair],
         }
-        name = f"widths {hyphenated(widths)} / {hyphenated(pair[1].widths)}"
+        name = f"widths {report.widths(widths)} / {report.widths(pair[1].widths)}"
         meaning = f"time per training step / that with widths rounded to multiples of {MULTIPLE}"
         figures.append(Figure(name, meaning, quotients(exact, even), details=details))
     return figures

@@ -22,14 +22,13 @@ from tests.bench_figure import (
     Plan,
     Widths,
     alternate,
-    hyphenated,
     labels,
     milliseconds,
     noise,
     quotients,
 )
 from tests.bench_training import fit, mixmatch_batches, mixmatch_objective
-from utils import device, stage_one, training
+from utils import device, report, stage_one, training
 from utils.randomness import generator
 
 MEAN, STD = CATALOG["cifar100"].mean, CATALOG["cifar100"].std
@@ -211,7 +210,7 @@ def _epochs(plan: Plan, widths: Widths, steps: int, at_most: float) -> Iterator[
             "evaluated_epochs": share,
         }
         yield Figure(
-            f'epoch {hyphenated(widths)}, amp="{amp}"',
+            f'epoch {report.widths(widths)}, amp="{amp}"',
             f"epoch of stage one with {share:.2f} evaluations / one the obvious way, in float32, with one",
             quotients(ours, obvious),
             at_most=at_most if amp == "off" else None,

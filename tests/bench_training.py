@@ -18,13 +18,12 @@ from tests.bench_figure import (
     Plan,
     Widths,
     alternate,
-    hyphenated,
     labels,
     milliseconds,
     noise,
     quotients,
 )
-from utils import device, stage_one, training
+from utils import device, report, stage_one, training
 from utils.console import Console
 from utils.distill import distilled
 from utils.finetune import balanced_batches, exemplar_rows
@@ -174,7 +173,7 @@ def stage_two_comparison(plan: Plan) -> Comparison:
 def stage_one_figures(plan: Plan) -> list[Figure]:
     """MixMatch beside its bare steps, for a narrow and for a wide network."""
     return [
-        stage_one_comparison(plan, widths, steps).figure(f"stage one {hyphenated(widths)}", at_most, plan)
+        stage_one_comparison(plan, widths, steps).figure(f"stage one {report.widths(widths)}", at_most, plan)
         for widths, steps, at_most in ((plan.narrow, plan.narrow_steps, 1.05), (plan.wide, plan.wide_steps, 1.02))
     ]
 
@@ -182,11 +181,11 @@ def stage_one_figures(plan: Plan) -> list[Figure]:
 def distillation_figures(plan: Plan) -> list[Figure]:
     """Distillation beside its bare steps, which the teacher's forward pass is one of."""
     comparison = stage_one_comparison(plan, plan.compressed, plan.narrow_steps, teacher_widths=plan.narrow)
-    name = f"distillation {hyphenated(plan.compressed)} from {hyphenated(plan.narrow)}"
+    name = f"distillation {report.widths(plan.compressed)} from {report.widths(plan.narrow)}"
     return [comparison.figure(name, 1.06, plan)]
 
 
 def stage_two_figures(plan: Plan) -> list[Figure]:
     """Fine-tuning beside its bare steps."""
-    name = f"stage two {plan.joined} of {hyphenated(plan.compressed)}"
+    name = f"stage two {plan.joined} of {report.widths(plan.compressed)}"
     return [stage_two_comparison(plan).figure(name, 1.06, plan)]

@@ -132,3 +132,21 @@ def test_images_kept_on_the_cpu_give_the_same_batches():
     here, asked = Batches(parts(), 2, key=(0,)), Batches(parts(), 2, key=(0,), device="cpu")
     for one, other in zip(here.draw(3), asked.draw(3), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one.views, other.views, strict=True))
+
+
+def test_every_network_of_a_process_is_translated(monkeypatch):
+    """`torch.compile` gives up after some translations of the same code, of which every network needs its own."""
+    translated = []
+
+    def counting(graph, inputs):
+        translated.append(len(graph.graph.nodes))
+        return graph.forward
+
+    monkeypatch.setattr(device, "BACKEND", counting)
+    found = []
+    for width in range(1, 11):
+        model = device.compiled(resnet18(4, (width, width, width, width), seed=0), CPU)
+        before = len(translated)
+        model(torch.rand(2, 3, 8, 8)).sum().backward()
+        found.append(len(translated) - before)
+    assert min(found) > 0, found

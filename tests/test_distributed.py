@@ -270,6 +270,21 @@ def test_processes_that_are_told_to_stop_do_so_at_the_same_step(alone, stand_in,
     assert losses(root) == pytest.approx(losses(alone[0]), **LOSSES)
 
 
+def test_more_processes_than_rows_of_a_batch_are_refused(alone, stand_in, tmp_path):
+    root = copied(alone, tmp_path)
+    text = call(stand_in, root, rehearsal_size=REHEARSAL).replace("finetune_batch_size=16", "finetune_batch_size=2")
+    scripts = team(tmp_path, "train_EDE_Net.py", text, 3)
+    assert ended(scripts) == [2, 2, 2]
+    assert "a batch of 2 images cannot be shared by 3 processes" in scripts[0].err
+
+
+def test_one_gpu_for_several_processes_is_refused(tmp_path, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match='device="cuda:0" is one GPU for 2 processes'):
+        Run(tmp_path, Settings(device="cuda:0"), 2, {}, sharing="batches")
+
+
 def test_torchrun_itself_runs_stage_two(alone, stand_in, tmp_path):
     root = copied(alone, tmp_path)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train_EDE_Net.py"]

@@ -14,7 +14,7 @@ from datasets import catalog, synthetic
 from utils import figures, recipes, sequence_figures
 
 SHORT = {
-    "image_size": 8,  # where a command does not say
+    "image_size": 16,  # where a command does not say
     "widths": (2, 2, 2, 2),
     "epochs": 1,
     "batch_size": 32,

@@ -129,7 +129,7 @@ SHARE = [0, 1, 1.5, -0.5, "0.5", True, None]
 WRONG = {
     "data_root": TEXT,
     "dataset": TEXT,
-    "image_size": [7, 0, -32, 32.0, "32", True, None, [32, 32]],
+    "image_size": [15, 0, -32, 32.0, "32", True, None, [32, 32]],
     "checkpoint_root": TEXT,
     "classifier_root": ["", 3, ["a"], True],
     "device": TEXT,

@@ -52,6 +52,7 @@ def arguments(
     found = {"baseline": kind, **setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch)}
     if kind != "concatenate":
         del found["prune"]
+    if others is not None:
         found |= setup.described("unlabeled", settings.unlabeled, others)
     if kind == "replay":
         require_room(rehearsal_size, split.bounds[-2])

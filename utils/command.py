@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from utils.errors import Interrupted, UserError
+from utils.errors import Interrupted, UserError, memory_full
 
 # Far above any real call (a class order of 100 numbers has 400 characters), far below what strains the parser.
 MAX_CHARACTERS = 10_000
@@ -68,6 +68,11 @@ def line(*functions: Function, options: Iterable[str] = (), example: str | None 
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
+    except (MemoryError, RuntimeError) as error:
+        if (told := memory_full(error)) is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:  # where nothing is under way that would have to be saved, or after a second Ctrl-C
         print("interrupted: the same command begins again, or goes on from what was saved", file=sys.stderr)
         raise SystemExit(130) from None

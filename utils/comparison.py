@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
-from utils import accuracy_curves, checkpoint, published, report, setup, tables
+from utils import accuracy_curves, checkpoint, distributed, published, report, setup, tables
 from utils.accuracy_curves import Curve
 from utils.baselines import KINDS
 from utils.errors import UserError
@@ -29,6 +29,9 @@ def compare(*folders, output=None):
 
     Raises: `utils.errors.UserError` for a folder without finished results, and for anything else a user can mend.
     """
+    distributed.require_one_process()
+    if output is not None and not isinstance(output, str | os.PathLike):
+        raise UserError(f"output={output!r} is not accepted: expected the path of a folder")
     runs = read(folders)
     if output is None:
         output = Path(os.path.commonpath([Path(folder).resolve().parent for folder in folders])) / "comparison"
@@ -59,7 +62,7 @@ def read(folders: Sequence[str]) -> dict[str, dict]:
             state = "holds no results.json: its run is not finished" if path.parent.is_dir() else "is not there"
             raise UserError(f"{folder} {state}; expected a results folder of stage two or of a baseline")
         results = checkpoint.read_json(path)
-        if not isinstance(results, dict) or "seen_accuracy" not in results:
+        if not isinstance(results, dict) or not {"seen_accuracy", "configuration"} <= results.keys():
             raise UserError(f"{path} has no accuracies after each task: expected the results of stage two on a split")
         runs[str(folder)] = results
     return runs

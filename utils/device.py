@@ -10,6 +10,9 @@ from torch import nn
 
 from utils.errors import UserError
 
+# With deterministic algorithms cuBLAS wants to be told how much memory it has, before its first product.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -28,7 +31,7 @@ def choose(name: str, local_rank: int = 0) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, ImportError, ValueError) as error:
+    except (RuntimeError, AssertionError, ImportError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f'device="{name}" cannot be used here ({reason}): give "auto", "cpu" or "cuda"') from error
     return device
@@ -79,6 +82,7 @@ def compiled(model: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (7, 0):
         found = ".".join(map(str, torch.cuda.get_device_capability(device)))
         raise UserError(f"compile=True needs a GPU of capability 7.0 or newer, this one has {found}: leave it out")
+    torch._dynamo.reset()  # it gives up after some translations of the same code, and every network is another one
     return torch.compile(model, backend=BACKEND)
 
 
@@ -96,7 +100,6 @@ def prepared(device: torch.device, deterministic: bool) -> Iterator[None]:
         matmul.allow_tf32 = cudnn.allow_tf32 = True
         cudnn.benchmark = not deterministic
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS refuses; read at its first product
         torch.use_deterministic_algorithms(True)
     try:
         yield

@@ -1,13 +1,16 @@
 """The processes of one job, as PyTorch's launcher `torchrun` starts them; without it there is one.
 
-`torchrun` gives every process its number in the environment. Stage one shares out its tasks by that number and needs
-nothing else but a meeting at the start; stage two trains one network together, see `Team.rows` and `utils.global_norm`.
+`torchrun` gives every process its number in the environment. Stage one shares out its tasks by that number, and its
+processes meet at the start and at the end only; stage two trains one network together, see `Team.rows` and
+`utils.global_norm`.
 """
 
 import atexit
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -86,8 +89,20 @@ class Team:
 ALONE = Team()
 
 
+def wait_for_file(path: Path) -> None:
+    """Returns when a file that another process has written is seen here, which on a shared folder may take a while.
+
+    Raises: `UserError` after a minute.
+    """
+    for _ in range(600):
+        if path.parent.is_dir() and path.name in os.listdir(path.parent):  # a listing asks the file server anew
+            return
+        time.sleep(0.1)
+    raise UserError(f"{path} was written by another process but is not there: checkpoint_root must be a shared folder")
+
+
 def is_broken(error: RuntimeError) -> bool:
-    """Whether this is how PyTorch says that another process has gone away."""
+    """Whether this is how PyTorch says that another process has gone away, or cannot be reached."""
     return isinstance(error, dist.DistBackendError) or "gloo" in str(error).lower()
 
 

@@ -9,6 +9,14 @@ class UserError(Exception):
     """
 
 
+def memory_full(error: BaseException | None) -> UserError | None:
+    """What to say of an exception that means that the machine's or the GPU's memory is full; None for any other."""
+    named = {kind.__name__ for kind in type(error).__mro__} & {"MemoryError", "OutOfMemoryError"}
+    if named or "can't allocate memory" in str(error):
+        return UserError('the memory is full: give smaller batches or widths, data_device="cpu", or another device')
+    return None
+
+
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong: the user asked the run to stop
     """A run that was asked to stop, has saved its state and can go on later.
 

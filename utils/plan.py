@@ -45,7 +45,7 @@ def classifiers(
 
     Returns: "tasks", for each "task", "images" (to train on), "updates", "parameters", "flops", "seconds", and
         "round_updates", "round_seconds" of one round of compression (None without); "seconds", the bounds [a, b] of the
-        whole run: with one round for every task, and with `max_rounds`.
+        whole run: with one round for every task, and with all that there may be.
     """
     team = distributed.team()
     where = device.choose(settings.device, team.local_rank)
@@ -58,7 +58,8 @@ def classifiers(
             images = stage_one.task_images(stream, task, unlabelled, settings)
             pace = pace or _stage_one_pace(images, settings, where)
             planned.append(_planned_task(images, settings, pace, prune))
-    rounds = settings.max_rounds if prune else 0
+    # A round that fails may be followed by one last attempt.
+    rounds = settings.max_rounds + 1 if prune and settings.max_rounds else 0
     bounds = [_longest_share(planned, count, team.size) for count in (min(1, rounds), rounds)]
     plan = {"tasks": planned, "seconds": bounds}
     if team.leads:
@@ -154,7 +155,9 @@ def _classifier_text(plan: dict, settings: Settings, processes: int, rounds: int
         for task in plan["tasks"]
     ]
     low, high = (tables.duration(seconds) for seconds in plan["seconds"])
-    compression = f"; with compression, from {low} (one round a task) to {high} ({rounds} rounds)" if rounds else ""
+    bounds = (
+        f"; with compression, from {low} (one round a task) to {high} ({rounds} trainings a task)" if rounds else ""
+    )
     total = tables.duration(_longest_share(plan["tasks"], 0, processes))
     shared = f", shared by {processes} processes" if processes > 1 else ""
     return "\n".join(
@@ -164,7 +167,7 @@ def _classifier_text(plan: dict, settings: Settings, processes: int, rounds: int
             "",
             tables.markdown_table(header, rows),
             "",
-            f"Expected, from {TIMED} updates timed now: {total} of training{shared}{compression}.",
+            f"Expected, from {TIMED} updates timed now: {total} of training{shared}{bounds}.",
             "",
         ]
     )

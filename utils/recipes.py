@@ -48,7 +48,8 @@ TEXT = (
 )
 FLAG = ("True or False", lambda value: isinstance(value, bool))
 COUNT = ("a whole number from 1 up", lambda value: _is_int(value) and value >= 1)
-SIZE = ("a whole number from 8 up", lambda value: _is_int(value) and value >= 8)
+# Below 9 the last residual stage would see one pixel, of which batch-norm learns nothing when a batch has one image.
+SIZE = ("a whole number from 16 up", lambda value: _is_int(value) and value >= 16)
 PAIR = ("a whole number from 2 up", lambda value: _is_int(value) and value >= 2)
 INDEX = ("a whole number from 0 to 2**32 - 1", lambda value: _is_int(value) and 0 <= value < 2**32)
 NATURAL = ("a whole number from 0 up", lambda value: _is_int(value) and value >= 0)

@@ -13,7 +13,7 @@ import torch
 
 from utils import checkpoint, device, distributed
 from utils.console import Console
-from utils.errors import Interrupted, UserError
+from utils.errors import Interrupted, UserError, memory_full
 from utils.interrupt import Interruption
 from utils.lock import FolderLock
 from utils.recipes import Settings
@@ -69,6 +69,8 @@ class Run:
         self.team = distributed.team()
         if sharing is None:
             distributed.require_one_process()
+        if not self.team.alone and ":" in settings.device:
+            raise UserError(f'device="{settings.device}" is one GPU for {self.team.size} processes: give "cuda"')
         self.device = device.choose(settings.device, self.team.local_rank)
         self.data_device = torch.device("cpu") if settings.data_device == "cpu" else self.device
         self.unfinished = folder / "unfinished"
@@ -86,6 +88,8 @@ class Run:
                 if self.team.leads:
                     self._begin()
                 self.team.join()
+                if not self.team.leads:
+                    distributed.wait_for_file(self.unfinished)
                 if not self.team.leads and self.sharing == "tasks":
                     self._lock.take()
             except OSError as error:
@@ -135,10 +139,13 @@ class Run:
                 f"mend the folder, then run the same command again"
             )
         if isinstance(error, RuntimeError) and not self.team.alone and distributed.is_broken(error):
-            return UserError("another process of this job has ended: its message says why; the same command goes on")
-        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
-            return UserError("the memory is full: give smaller batches or widths, or another device")
-        return error
+            return UserError(
+                f"another process of this job has ended: its message says why, and the same command goes on; or the "
+                f"processes cannot reach each other ({str(error).splitlines()[0][:160]})"
+            )
+        if any(kind.__name__ == "TorchDynamoException" for kind in type(error).__mro__):
+            return UserError(f"compile=True does not work here ({str(error).splitlines()[0][:160]}): leave it out")
+        return memory_full(error) or error
 
     def _written(self) -> list[Path]:
         """What earlier runs of this configuration left in the folder, its configuration last."""
@@ -243,6 +250,7 @@ class Run:
         if self.team.alone:
             return
         while not all(path.exists() for path in files):
+            self.console.require_folder()
             self.check_interruption("the other processes were done")
             time.sleep(0.2)
         self.team.meet()  # they have tidied up, too

@@ -29,7 +29,7 @@ def networks(settings: Settings, names: Sequence[str] | None, num_per_class: int
         if names not in (None, meta["datasets"]) or num_per_class not in (None, meta["num_per_class"]):
             continue
         net = checkpoint.load_ede_net(path, device)
-        members = [_tested(name, net.offset(i), settings, device) for i, name in enumerate(meta["datasets"])]
+        members = [_tested(name, net.offset(i), settings) for i, name in enumerate(meta["datasets"])]
         alone = [_alone(settings, member, device) for member in members]
         counted = sequence.evaluate(net, members)
         found.append(
@@ -49,12 +49,12 @@ def networks(settings: Settings, names: Sequence[str] | None, num_per_class: int
     return sorted(found, key=lambda each: (len(each["datasets"]), each["datasets"], each["num_per_class"]))
 
 
-def _tested(name: str, offset: int, settings: Settings, device: torch.device) -> sequence.Member:
+def _tested(name: str, offset: int, settings: Settings) -> sequence.Member:
     """A data set with its test images and no exemplars, which evaluation does not need."""
     test = catalog.load(name, settings.data_root, "test")
-    images = sequence.images_of(test, device)
+    images = sequence.images_of(test, torch.device("cpu"))
     images = replace(images, labels=images.labels + offset)
-    none = images.select(torch.zeros(len(images), dtype=torch.bool, device=device))
+    none = images.select(torch.zeros(len(images), dtype=torch.bool))
     return sequence.Member(name, offset, list(test.class_names), test.mirror, none, images)
 
 

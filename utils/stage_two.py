@@ -10,6 +10,7 @@ from models import measure
 from models.ede_net import EDENet
 from models.resnet import ResNet18
 from utils import checkpoint, metrics, training
+from utils.distributed import wait_for_file
 from utils.errors import UserError
 from utils.finetune import balanced_batches
 from utils.mixup import mixup
@@ -126,6 +127,11 @@ def finetune(run: Run, net: EDENet, memory: RehearsalMemory, stream: TaskStream,
 def fit_joined(run: Run, net: EDENet, batches: Batches, title: str, name: str) -> training.Progress:
     """Mixup over the joined batches and cross-entropy over all outputs, all sub-models or the heads alone."""
     settings = run.settings
+    if run.team.size > settings.finetune_batch_size:
+        raise UserError(
+            f"a batch of {settings.finetune_batch_size} images cannot be shared by {run.team.size} processes: start "
+            f"fewer, or give a larger finetune_batch_size"
+        )
     epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
     if settings.finetune == "heads":
         net.train_heads_only()
@@ -214,6 +220,8 @@ def write_stage(
             },
         )
     run.team.meet()
+    if not run.team.leads:
+        wait_for_file(stage_file(run.folder, task.index))
 
 
 def all_results(run: Run, stream: TaskStream) -> list[dict]:

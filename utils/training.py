@@ -16,7 +16,7 @@ from datasets import augment
 from datasets.batches import Batches, moved
 from utils import checkpoint, device, metrics
 from utils.console import Console
-from utils.distributed import ALONE, Team
+from utils.distributed import ALONE, Team, wait_for_file
 from utils.errors import UserError
 from utils.global_norm import global_statistics
 from utils.interrupt import Interruption
@@ -106,7 +106,9 @@ def fit(
                 content = {"model": model.state_dict(), **updates.state_dict(), "losses": mean}
                 checkpoint.write(unfinished, "training", {**content, "progress": vars(progress)})
 
-        if unfinished is not None and unfinished.exists():
+        if unfinished is not None and team.any(unfinished.exists()):
+            if not team.alone:
+                wait_for_file(unfinished)
             saved = checkpoint.read(unfinished, "training", where)
             checkpoint.load_weights(model, saved.get("model"), unfinished)
             try:

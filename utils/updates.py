@@ -82,4 +82,5 @@ class Updates:
     def load_state_dict(self, state: dict) -> None:
         """Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` if the state is another training's."""
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self.casting.scaled:  # it may have been saved on a device that needs none
+            self.scaler.load_state_dict(state["scaler"])
