@@ -38,7 +38,7 @@ class Plan:
     narrow_steps: int = 4
     wide_steps: int = 1
     compressed: Widths = (16, 32, 36, 36)
-    odd: Sequence[Widths] = ((16, 32, 36, 36), (15, 29, 37, 35))
+    odd: Sequence[Widths] = ((16, 32, 36, 36), (16, 32, 38, 34), (15, 29, 37, 35))
     joined: int = 3
     submodels: Sequence[int] = (1, 2, 5, 10)
     single_steps: int = 10
