@@ -5,8 +5,8 @@ import re
 import shutil
 
 import pytest
+from PIL import Image
 from test_readme import COMMANDS, README, parsed
-from torchvision.io import write_jpeg, write_png
 
 import train_classifier
 import train_EDE_Net
@@ -31,6 +31,10 @@ SHORT = {
 IN_ORDER = re.findall(r"(train\w*\.py) '(\w+\([^'\n]*)'", README)
 
 
+def save(image, path) -> None:
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The working folder of someone who has the data, and photographs of flowers at home."""
@@ -53,10 +57,10 @@ def folder(tmp_path, monkeypatch):
             place = tmp_path / "home" / "flowers" / part / f"flower {number}"
             place.mkdir(parents=True)
             for copy in range(3):
-                write_jpeg(images[10 * number + copy], str(place / f"{copy}.jpg"))
+                save(images[10 * number + copy], place / f"{copy}.jpg")
     shutil.copytree("home/flowers/train", "home/more flowers")
-    write_jpeg(images[0], "rose.jpg")
-    write_png(images[1], "cat.png")
+    save(images[0], "rose.jpg")
+    save(images[1], "cat.png")
     return tmp_path
 
 

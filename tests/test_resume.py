@@ -203,7 +203,7 @@ def saved(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.pt"))}
 
 
-@pytest.mark.parametrize(("limit", "file"), [(20_000, "model_0to2.pt"), (300, "configuration.json")])
+@pytest.mark.parametrize(("limit", "file"), [(20_000, "model_0to2.pt"), (600, "configuration.json")])
 def test_a_full_disk_is_one_line_and_what_was_saved_stays(cil, begun, limit, file):
     before = saved(begun.folder)
     full = Script(begun.output, *begun.command, largest_file=limit)

@@ -38,5 +38,5 @@ def test_the_data_set_that_is_learned_is_no_unlabelled_set(learned, unlabelled, 
 def test_any_other_set_is_one(learned, unlabelled, monkeypatch):
     asked = []
     monkeypatch.setattr(setup.catalog, "load", lambda *arguments: asked.append(arguments))
-    setup.unlabelled_images(recipes.settings(dataset=learned, unlabeled=unlabelled, data_root="root", image_size=8))
+    setup.unlabelled_images(recipes.settings(dataset=learned, unlabeled=unlabelled, data_root="root", image_size=16))
     assert asked == [(unlabelled, "root", "unlabeled", 8)]
