@@ -139,7 +139,7 @@ def test_measuring_changes_nothing():
 # --- rounds
 
 
-OPTIONS = replace(settings(), percent=0.5, min_width=2, max_accuracy_loss=4.0, max_rounds=8)
+OPTIONS = replace(settings(), percent=0.5, min_width=2, width_multiple=1, max_accuracy_loss=4.0, max_rounds=8)
 
 
 def compressed(scores, teacher_score=80.0, widths=WIDTHS, **options):

@@ -39,4 +39,4 @@ def test_any_other_set_is_one(learned, unlabelled, monkeypatch):
     asked = []
     monkeypatch.setattr(setup.catalog, "load", lambda *arguments: asked.append(arguments))
     setup.unlabelled_images(recipes.settings(dataset=learned, unlabeled=unlabelled, data_root="root", image_size=16))
-    assert asked == [(unlabelled, "root", "unlabeled", 8)]
+    assert asked == [(unlabelled, "root", "unlabeled", 16)]
