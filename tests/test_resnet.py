@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision.transforms.functional as TF
 from torch import nn
 
 from models import EDENet, ResNet18, measure, resnet18
+from models.resnet import Shortcut
 
 
 def state_of(model):
@@ -118,6 +120,18 @@ def test_every_sub_model_of_an_ede_net_normalises_by_its_own_statistics_also_fro
 def test_weights_are_channels_last():
     for model in (resnet18(3, (4, 6, 8, 10)), resnet18(3, (4, 6, 8, 10), seed=1)):
         assert all(p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters() if p.ndim == 4)
+
+
+@pytest.mark.parametrize("size", [16, 32, 33])
+def test_a_shortcut_is_a_strided_convolution_whose_gradient_stays_channels_last(size):
+    shortcut = Shortcut(5, 7, stride=2).double().to(memory_format=torch.channels_last)
+    x = torch.randn(3, 5, size, size, dtype=torch.double).to(memory_format=torch.channels_last).requires_grad_()
+    slow = F.conv2d(x, shortcut.weight, stride=2)
+    direction = torch.randn_like(slow)
+    torch.testing.assert_close(shortcut(x), slow)
+    found = torch.autograd.grad(shortcut(x), (x, shortcut.weight), direction)
+    torch.testing.assert_close(found, torch.autograd.grad(slow, (x, shortcut.weight), direction))
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("widths", "classes"), [((64, 128, 256, 512), 10), ((5, 7, 11, 13), 3)])
