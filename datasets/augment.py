@@ -6,6 +6,7 @@ them done as one gather: each output pixel says which pixel of the stored image 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -53,58 +54,84 @@ def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
         images: uint8 [B, 3, S, S].
         values: one entry per image, on the images' device.
 
-    Returns: float32 [B, 3, S, S] in [0, 1], in channels_last layout.
+    Returns: float32 [B, 3, S, S] in [0, 1].
     """
     count, _, side, _ = images.shape
-    source, mask = _source_pixels(values, transform, side)
-    # A pixel's three bytes make one int32, which is gathered at once; the mask makes what shows no pixel 0.
+    constants = _constants(side, images.device)
+    # A pixel's three bytes make one int32, which is gathered at once. Number 0 is black.
     red, green, blue = images.flatten(2).int().unbind(1)
-    pixels = red.add(green, alpha=1 << 8).add_(blue, alpha=1 << 16)
-    picked = pixels.gather(1, source.flatten(1).long()).view_as(mask).bitwise_and_(mask)
-    bytes_as_floats = picked.view(torch.uint8).view(count, side, side, 4).float().div_(255)
-    result = torch.empty(count, side, side, 3, device=images.device)
-    for channel in range(3):  # one by one: copies of three adjacent values at a time are slow
-        result[..., channel] = bytes_as_floats[..., channel]
-    return result.permute(0, 3, 1, 2)
+    pixels = torch.empty(1 + count * side * side, dtype=torch.int32, device=images.device)
+    pixels[0] = 0
+    torch.add(red, green, alpha=1 << 8, out=pixels[1:].view(count, -1)).add_(blue, alpha=1 << 16)
+    picked = pixels.index_select(0, _source_pixels(values, transform, constants).flatten())
+    # Each of the three bytes in its place over 255 in that place: the quotient is that of the byte and 255.
+    return (picked.view(count, 1, side, side) & constants.white) / constants.white
 
 
 def scaled(images: Tensor) -> Tensor:
-    """uint8 [B, 3, H, W] -> float32 [B, 3, H, W] in [0, 1], channels_last."""
-    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+    """uint8 [B, 3, H, W] -> float32 [B, 3, H, W] in [0, 1]."""
+    return images.float().div_(255)
 
 
-def _source_pixels(values: Draw, transform: Transform, side: int) -> tuple[Tensor, Tensor]:
-    """Which stored pixel each output pixel shows, row · side + column, and a mask, −1; both are 0 where it shows none.
+@dataclass(frozen=True)
+class _Constants:
+    """What depends on the size of the images only; `count` and `white` are int32, the others float64."""
+
+    count: Tensor  # 0 … side − 1
+    white: Tensor  # [3, 1, 1]: 255 in the place of each of a pixel's three bytes
+    turn: Tensor  # [6, 2]
+    offset: Tensor  # [6, 1]: see `_rotation`
+
+
+@lru_cache
+def _constants(side: int, device: torch.device) -> _Constants:
+    count = torch.arange(side, dtype=torch.int32)
+    white = torch.tensor([255, 255 << 8, 255 << 16], dtype=torch.int32).view(3, 1, 1)
+    first = (side - 1) / 2  # from the first pixel's centre to the image's
+    turn = torch.tensor([[-first, -first], [-first, first], [0, 1], [1, 0], [1, 0], [0, -1]], dtype=torch.float64)
+    offset = torch.tensor([side / 2, side / 2, 0, 0, 0, 0], dtype=torch.float64).view(6, 1)
+    return _Constants(*(constant.to(device) for constant in (count, white, turn * 65536, offset * 65536 + 0.5)))
+
+
+def _source_pixels(values: Draw, transform: Transform, constants: _Constants) -> Tensor:
+    """Which pixel of the batch each output pixel shows, counted from 1 in the order of [B, S, S]; 0 for none.
 
     Walks the transforms backwards: rotation, then flip, then crop. All three are linear in the output pixel's row and
     column, in the 16.16 fixed-point numbers of Pillow's nearest-neighbour transform, so that no pixel is rounded
-    differently. Returns int32 [B, S, S], twice. Inside, x and y are the two halves of one tensor [2, B, …].
+    differently. Returns int32 [B, S, S]. Inside, x and y are the two halves of one tensor [2, B, …].
     """
-    corner = torch.stack((values.left, values.top)).int().view(2, -1, 1, 1) - transform.padding
-    angle = values.angle if transform.degrees > 0 else torch.zeros_like(values.angle)
-    cosine, sine, x, y = _rotation(angle, side)
+    side = len(constants.count)
+    corner = torch.stack((values.left, values.top)).int().sub_(transform.padding)
+    start, by_row, by_column = moves = _rotation(
+        values.angle if transform.degrees > 0 else torch.zeros_like(values.angle), constants
+    )
     # Column side − 1 − (x >> 16), the mirrored one, is (65536 · side − 1 − x) >> 16.
-    mirrored = values.mirrored.view(-1, 1, 1)
-    sign = 1 - 2 * mirrored.int()
-    start = torch.stack((torch.where(mirrored, 65536 * side - 1 - x, x), y)).add_(corner, alpha=65536)
-    count = torch.arange(side, device=corner.device, dtype=torch.int32)
-    by_row = torch.stack((sign * sine, cosine)) * count.view(-1, 1)
-    by_column = torch.stack((sign * cosine, -sine)) * count
-    position = (start + by_row + by_column).bitwise_right_shift_(16)
-    # Inside are the pixels of the image that were cropped: from the larger of 0 and the corner to the smaller of the
-    # two ends. A distance to an end is negative outside, and so is then what their bits joined by "or" make: the sign
-    # alone makes the mask. That takes a third of the time of comparisons.
-    distance = (position - corner.clamp(min=0)).bitwise_or_(side - 1 + corner.clamp(max=0) - position)
-    mask = (distance[0] | distance[1]).bitwise_right_shift_(31).bitwise_not_()
-    return position[0].add_(position[1], alpha=side).bitwise_and_(mask), mask
+    mirrored = values.mirrored.int()
+    moves[:, 0].mul_(1 - 2 * mirrored)
+    start[0].add_(mirrored, alpha=65536 * side - 1)
+    # From here on x and y begin at the first of the image's pixels that were cropped.
+    start += corner.clamp(max=0).mul_(65536)
+    rows = start[..., None, None] + by_row[..., None, None] * constants.count.view(-1, 1)
+    position = rows + by_column[..., None, None] * constants.count
+    # A distance to an end of what was cropped is negative outside, and so is then what their bits joined by "or" make:
+    # the sign alone makes the mask. That takes a third of the time of comparisons.
+    last = corner.abs().mul_(-65536).add_(65536 * side - 1)
+    distance = (last[..., None, None] - position).bitwise_or_(position)
+    inside = (distance[0] | distance[1]).bitwise_right_shift_(31).bitwise_not_()
+    column, row = position.bitwise_right_shift_(16)
+    left, top = corner.clamp_(min=0)
+    end = 1 + side * side * len(mirrored)
+    first = torch.arange(1, end, side * side, dtype=torch.int32, device=mirrored.device)
+    first.add_(top, alpha=side).add_(left)
+    return column.add_(row, alpha=side).add_(first[:, None, None]).bitwise_and_(inside)
 
 
-def _rotation(angle: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Cosine, sine, and where the first pixel's centre lies before the rotation (x, y): int32 [B, 1, 1], in 16.16."""
-    radians = -torch.deg2rad(angle.double() % 360)
-    cosine, sine = torch.cos(radians), torch.sin(radians)
-    half = side / 2
-    x = half - cosine * half - sine * half + (cosine + sine) / 2
-    y = half + sine * half - cosine * half + (cosine - sine) / 2
-    fixed = torch.floor(torch.stack((cosine, sine, x, y)) * 65536 + 0.5).int()
-    return fixed.view(4, -1, 1, 1).unbind()
+def _rotation(angle: Tensor, constants: _Constants) -> Tensor:
+    """Where the first pixel's centre lies before the rotation, and how far from there a row and a column lead.
+
+    (x, y) = S/2 − (S−1)/2 · (cos + sin, cos − sin); a row is (sin, cos), a column (cos, −sin): all of them in one
+    product. Returns int32 [3, 2, B], in 16.16.
+    """
+    radians = torch.deg2rad(angle.double()).neg_()
+    turned = torch.addmm(constants.offset, constants.turn, torch.stack((torch.cos(radians), torch.sin(radians))))
+    return turned.floor_().int().view(3, 2, -1)

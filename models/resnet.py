@@ -99,6 +99,8 @@ class ResNet18(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> the globally averaged features before the head, [B, widths[3]]."""
+        # Images are three planes: quicker to normalise than pixels of three values. What the stem makes of them is in
+        # the layout of its weights.
         x = F.relu(self.stem_bn(self.stem((x - self.mean) / self.std)), inplace=True)
         for stage in self.stages:
             x = stage(x)

@@ -56,7 +56,7 @@ def augmentation_figures(plan: Plan) -> list[Figure]:
     settings = plan.settings
     rows, count = settings.batch_size, settings.batch_size * plan.batches
     images, transform = noise(count, plan), Transform(settings.padding, settings.rotation)
-    mean, std = (_every_pixel(values, plan) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values, device=plan.device).view(3, 1, 1) for values in (MEAN, STD))
     order = torch.randperm(count).to(plan.device)
     pictures = [Image.fromarray(array) for array in _arrays(images[: plan.pictures])]
     one_by_one = pil_transforms(plan, normalise=True)
@@ -216,12 +216,6 @@ def _epochs(plan: Plan, widths: Widths, steps: int, at_most: float) -> Iterator[
             at_most=at_most if amp == "off" else None,
             details=details,
         )
-
-
-def _every_pixel(values: tuple[float, float, float], plan: Plan) -> Tensor:
-    """Three channels' values as an image: [3, 32, 32] in the layout of the batches, so that no value is looked up."""
-    image = torch.tensor(values, device=plan.device).view(1, 3, 1, 1).expand(1, 3, 32, 32)
-    return image.contiguous(memory_format=torch.channels_last)
 
 
 def _arrays(images: Tensor) -> np.ndarray:

@@ -60,8 +60,8 @@ def adam(model: nn.Module, settings: Settings) -> torch.optim.Adam:
 
 
 def ready(rows: int, plan: Plan) -> Tensor:
-    """Rows as augmentation would leave them: float32 [rows, 3, 32, 32] in [0, 1], channels_last, on the device."""
-    return torch.rand(rows, 3, 32, 32).to(plan.device, memory_format=torch.channels_last)
+    """Rows as augmentation would leave them: float32 [rows, 3, 32, 32] in [0, 1] on the device."""
+    return torch.rand(rows, 3, 32, 32).to(plan.device)
 
 
 def soft_targets(rows: int, classes: int, plan: Plan) -> Tensor:
@@ -139,7 +139,7 @@ def stage_one_comparison(plan: Plan, widths: Widths, steps: int, teacher_widths:
         objective = distilled(objective, teacher, settings.temperature)
         taught = teacher, inputs
     passes = max(1, round(len(inputs) / settings.batch_size))
-    parts = [inputs[part::passes].contiguous(memory_format=torch.channels_last) for part in range(passes)]
+    parts = [inputs[part::passes].contiguous() for part in range(passes)]
     targets = soft_targets(len(inputs), CLASSES, plan)
 
     def bare() -> None:

@@ -122,6 +122,21 @@ def test_weights_are_channels_last():
         assert all(p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters() if p.ndim == 4)
 
 
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_activations_are_channels_last_whatever_the_layout_of_the_images(layout, cast):
+    model, outputs = resnet18(3, (4, 6, 8, 10), seed=0), []
+    images = torch.rand(4, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        wanted = model(images)
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+                module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+        assert torch.equal(model(images.to(memory_format=layout)), wanted)
+    assert len(outputs) == 2 * (1 + 4 * 4 + 3)
+    assert all(output.is_contiguous(memory_format=torch.channels_last) for output in outputs)
+
+
 @pytest.mark.parametrize("size", [16, 32, 33])
 def test_a_shortcut_is_a_strided_convolution_whose_gradient_stays_channels_last(size):
     shortcut = Shortcut(5, 7, stride=2).double().to(memory_format=torch.channels_last)
