@@ -27,7 +27,7 @@ from tests.bench_figure import (
     noise,
     quotients,
 )
-from tests.bench_training import fit, mixmatch_batches, mixmatch_objective
+from tests.bench_training import fit, mixmatch_batches, mixmatch_objective, stage_one_comparison
 from utils import device, report, stage_one, training
 from utils.randomness import generator
 
@@ -194,28 +194,32 @@ def epoch_figures(plan: Plan) -> list[Figure]:
 
 
 def _epochs(plan: Plan, widths: Widths, steps: int, at_most: float) -> Iterator[Figure]:
-    """The figure in the obvious way's precision, which is held against the bound, and in that of amp="auto"."""
+    """The figure in the precision of a run; in float32, if that is another; and what of the latter is bare steps."""
+    settings, float32 = plan.settings, replace(plan.settings, amp="off")
+    cast = device.casting(settings.amp, plan.device).dtype is not None
     model = resnet18(CLASSES, widths, MEAN, STD, seed=0).to(plan.device)
-    batches, objective = mixmatch_batches(steps, plan), mixmatch_objective(plan.settings)
-    precisions = ["off"] if device.casting("auto", plan.device).dtype is None else ["off", "auto"]
-    works = [partial(fit, model, batches, objective, replace(plan.settings, amp=amp)) for amp in precisions]
+    batches, objective = mixmatch_batches(steps, plan), mixmatch_objective(settings)
+    trained = [settings, float32] if cast else [settings]
+    works = [partial(fit, model, batches, objective, precision) for precision in trained]
     evaluation = partial(training.accuracy, model, *evaluated_images(plan, steps))
-    *epochs, evaluations, obvious = alternate([*works, evaluation, ObviousMixMatch(plan, widths, steps).epoch], plan)
-    share = evaluated_share(plan)
-    for amp, times in zip(precisions, epochs, strict=True):
-        ours = [epoch + share * once for epoch, once in zip(times, evaluations, strict=True)]
+    bare = stage_one_comparison(replace(plan, settings=float32), widths, steps).bare
+    obvious = ObviousMixMatch(plan, widths, steps).epoch
+    *epochs, evaluations, bares, obvious_epochs = alternate([*works, evaluation, bare, obvious], plan)
+    share, name = evaluated_share(plan), f"epoch {report.widths(widths)}"
+
+    def figure(label: str, meaning: str, times: list[float], bound: float | None) -> Figure:
         details = {
-            "ms_per_step": milliseconds(ours, steps),
-            "ms_per_step_obvious": milliseconds(obvious, steps),
+            "ms_per_step": milliseconds(times, steps),
+            "ms_per_step_obvious": milliseconds(obvious_epochs, steps),
             "evaluated_epochs": share,
         }
-        yield Figure(
-            f'epoch {report.widths(widths)}, amp="{amp}"',
-            f"epoch of stage one with {share:.2f} evaluations / one the obvious way, in float32, with one",
-            quotients(ours, obvious),
-            at_most=at_most if amp == "off" else None,
-            details=details,
-        )
+        meaning = f"{meaning} / one the obvious way, in float32, with one"
+        return Figure(f"{name}, {label}", meaning, quotients(times, obvious_epochs), at_most=bound, details=details)
+
+    for precision, bound, times in zip(trained, (at_most, None), epochs, strict=False):
+        ours = [epoch + share * once for epoch, once in zip(times, evaluations, strict=True)]
+        yield figure(f'amp="{precision.amp}"', f"epoch of stage one with {share:.2f} evaluations", ours, bound)
+    yield figure("bare float32 steps", "an epoch's bare forward, backward and optimiser steps", bares, None)
 
 
 def _arrays(images: Tensor) -> np.ndarray:

@@ -174,8 +174,6 @@ def test_every_figure_is_a_number(output):
 def test_every_bound_is_there(output):
     bounds = {figure["name"]: figure["bound"] for figure in json.loads(output[1])["figures"]}
     bounds.pop("memory", None)  # measured on Linux alone
-    bounds.pop('epoch 4-6-8-10, amp="auto"', None)  # measured where there is anything to cast to
-    bounds.pop('epoch 6-8-10-12, amp="auto"', None)
     assert bounds == {
         "augmentation": ">= 25.00",
         "stage one 4-6-8-10": "<= 1.05",
@@ -185,8 +183,20 @@ def test_every_bound_is_there(output):
         "1 sub-model 4-6-6-8": "<= 1.05",
         "3 sub-models 4-6-6-8": "<= 1.05",
         'epoch 4-6-8-10, amp="off"': "<= 0.60",
+        "epoch 4-6-8-10, bare float32 steps": None,
         'epoch 6-8-10-12, amp="off"': "<= 0.90",
+        "epoch 6-8-10-12, bare float32 steps": None,
         "widths 4-5-6-7 / 4-6-8-8": None,
+    }
+
+
+def test_an_epoch_that_is_cast_is_held_against_the_bound_and_float32_is_told_beside_it():
+    plan = replace(TINY, settings=replace(SETTINGS, amp="bfloat16"))
+    narrow = bench_obvious.epoch_figures(plan)[:3]
+    assert {figure.name: figure.bound for figure in narrow} == {
+        'epoch 4-6-8-10, amp="bfloat16"': "<= 0.60",
+        'epoch 4-6-8-10, amp="off"': None,
+        "epoch 4-6-8-10, bare float32 steps": None,
     }
 
 
