@@ -7,11 +7,10 @@ python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_r
 python trainMTIL.py 'demo()'
 """
 
-import tempfile
 from functools import partial
 
 from datasets import catalog, synthetic
-from utils import command, distributed, recipes, sequence, sequence_evaluation, sequence_figures, sequence_report
+from utils import command, distributed, recipes, sequence, sequence_evaluation, sequence_figures, sequence_report, setup
 from utils.prediction import predict
 from utils.run import Run
 from utils.stage_one import train_temporary
@@ -94,22 +93,14 @@ def evaluate(data_list=None, num_per_class=None, **options):
     return found
 
 
-def demo(checkpoint_root=None, **options):
+def demo(**options):
     """The whole sequence on small stand-in images, within three minutes on two CPU cores.
 
     Args:
-        checkpoint_root: where to write; a new temporary folder if left out.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.recipes.Settings`, all by name; a new temporary folder is `checkpoint_root` if left out.
     """
     distributed.require_one_process()
-    root = tempfile.mkdtemp(prefix="ede-net-demo-")
-    options = {
-        "recipe": "demo",
-        "batch_size": 32,
-        "data_root": f"{root}/data",
-        "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
-        **options,
-    }
+    options = setup.demo_options({"batch_size": 32, **options})
     synthetic.write(options["data_root"], sets=("mnist", "svhn", "cifar10"))
     for name in SEQUENCE:
         train_MTIL_classifier(data_type=name, **options)

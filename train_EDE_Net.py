@@ -9,7 +9,6 @@ python train_EDE_Net.py 'compare("FOLDER", "FOLDER")'
 python train_EDE_Net.py 'demo()'
 """
 
-import tempfile
 from functools import partial
 
 import train_classifier
@@ -192,21 +191,14 @@ def evaluate(
     return {"configuration": configuration, "stages": found}
 
 
-def demo(checkpoint_root=None, **options):
+def demo(**options):
     """Both stages on small stand-in images, within three minutes on two CPU cores.
 
     Args:
-        checkpoint_root: where to write; a new temporary folder if left out.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.recipes.Settings`, all by name; a new temporary folder is `checkpoint_root` if left out.
     """
     distributed.require_one_process()
-    root = tempfile.mkdtemp(prefix="ede-net-demo-")
-    options = {
-        "recipe": "demo",
-        "data_root": f"{root}/data",
-        "checkpoint_root": checkpoint_root or f"{root}/checkpoints",
-        **options,
-    }
+    options = setup.demo_options(options)
     synthetic.write(options["data_root"])
     train_classifier.train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", **options)
     return train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", rehearsal_size=150, **options)

@@ -1,6 +1,7 @@
 """A dry run counts what the run then does, and writes nothing."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -61,12 +62,40 @@ def test_stage_two_does_what_its_plan_says(finished, capsys):
         **finished.options, checkpoint_root=str(finished.root), rehearsal_size=REHEARSAL, dry_run=True
     )
     results = json.loads((finished.ede_net / "results.json").read_text())
+    assert [stage["updates"] for stage in found["stages"]] == [0, 0, 0]
+    found = train_EDE_Net.train_model(
+        **finished.options,
+        checkpoint_root=str(finished.root),
+        rehearsal_size=REHEARSAL,
+        dry_run=True,
+        restart=True,
+    )
     assert [stage["parameters"] for stage in found["stages"]] == results["parameters"]
     assert [stage["flops"] for stage in found["stages"]] == results["flops"]
     # 31 exemplars: 10 a class of 3, then 5 a class of 6; in batches of 16, 8 and then 11 of them exemplars.
     assert [stage["exemplars"] for stage in found["stages"]] == [0, 30, 30]
     assert [stage["updates"] for stage in found["stages"]] == [0, 2 * 4, 2 * 3]
     assert "not there yet" not in capsys.readouterr().out
+
+
+def test_what_is_finished_is_not_planned_again(finished, tmp_path, capsys):
+    root = tmp_path / "checkpoints"
+    shutil.copytree(finished.root, root)
+    options = {**finished.options, "checkpoint_root": str(root), "dry_run": True}
+    folder = root / finished.classifier.name
+    (folder / "model_3to6_prune.pt").unlink()
+    for path in folder.glob("model_6to9*.pt"):
+        path.unlink()
+    (root / finished.ede_net.name / "stage_3.pt").unlink()
+    found = train_classifier.train_model(**options)["tasks"]
+    assert [task["updates"] > 0 for task in found] == [False, False, True]
+    assert [task["seconds"] > 0 for task in found] == [False, False, True]
+    assert [task["round_updates"] > 0 for task in found] == [False, True, True]
+    assert [task["round_seconds"] > 0 for task in found] == [False, True, True]
+    found = train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL)["stages"]
+    assert (
+        [stage["updates"] > 0 for stage in found] == [stage["seconds"] > 0 for stage in found] == [False, False, True]
+    )
 
 
 def test_timing_changes_no_weight():

@@ -25,6 +25,7 @@ from utils import checkpoint, recipes, training
 from utils.console import Console
 from utils.errors import Interrupted, UserError
 from utils.interrupt import Interruption
+from utils.lock import FolderLock
 from utils.mixup import supervised
 from utils.run import Run, configuration_file
 
@@ -94,6 +95,17 @@ def test_the_lock_ends_with_the_run_however_that_ends(tmp_path, error):
 def test_a_run_that_is_refused_does_not_keep_the_lock(tmp_path):
     begin(a_run(tmp_path))
     refused(enter, a_run(tmp_path, lr=1.0))
+    enter(a_run(tmp_path))
+
+
+def test_a_process_that_outlives_the_first_of_its_job_keeps_the_folder(tmp_path):
+    begin(a_run(tmp_path))
+    (tmp_path / ".lock_2").touch()  # of a process that has ended
+    enter(a_run(tmp_path))
+    left = FolderLock(tmp_path, ".lock_1")
+    left.take()
+    assert "in use by another process" in refused(enter, a_run(tmp_path))
+    left.release()
     enter(a_run(tmp_path))
 
 

@@ -1,11 +1,12 @@
 """What a run would do and how long it would take (`dry_run=True`): counted, and timed on a few real updates.
 
-Nothing is written. Times are those of this machine as it is now; of what cannot be known before, such as how many
-rounds of compression succeed, the bounds are given.
+Nothing is written, and what is finished is not planned again. Times are those of this machine as it is now; of what
+cannot be known before, such as how many rounds of compression succeed, the bounds are given.
 """
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from utils.setup import Split
 from utils.stage_one import TaskImages, schedule, task_file
 from utils.updates import Updates
 
+NOTHING = "Dry run: nothing is written. What is finished already has 0 updates."
 WARM_UP, TIMED = 2, 5  # updates before the timing, in which memory is allocated and algorithms are chosen; timed ones
 
 
@@ -44,20 +46,26 @@ def classifiers(
     The updates of a round of compression are timed with a student as wide as its teacher, which none is.
 
     Returns: "tasks", for each "task", "images" (to train on), "updates", "parameters", "flops", "seconds", and
-        "round_updates", "round_seconds" of one round of compression (None without); "seconds", the bounds [a, b] of the
-        whole run: with one round for every task, and with all that there may be.
+        "round_updates", "round_seconds" of one round of compression (None without); updates and seconds are 0 of what
+        is finished. "seconds", the bounds [a, b] of the whole run: with one round for every task, and with all that
+        there may be.
     """
     team = distributed.team()
     where = device.choose(settings.device, team.local_rank)
     images_on = torch.device("cpu") if settings.data_device == "cpu" else where
     stream = TaskStream(train, test, split.order, split.bounds, images_on)
     unlabelled = None if others is None else others.images.to(images_on)
-    planned, pace = [], None
+    folder, planned, pace = setup.classifier_folder(settings, split, others is not None), [], None
     with device.prepared(where, settings.deterministic):
         for task in stream.tasks:
             images = stage_one.task_images(stream, task, unlabelled, settings)
             pace = pace or _stage_one_pace(images, settings, where)
-            planned.append(_planned_task(images, settings, pace, prune))
+            epochs, distilling = settings.epochs, settings.distill_epochs if prune else None
+            if _finished(task_file(folder, task.name, compressed=False), settings):
+                epochs = 0
+            if prune and _finished(task_file(folder, task.name, compressed=True), settings):
+                distilling = 0
+            planned.append(_planned_task(images, settings, pace, epochs, distilling))
     # A round that fails may be followed by one last attempt.
     rounds = settings.max_rounds + 1 if prune and settings.max_rounds else 0
     bounds = [_longest_share(planned, count, team.size) for count in (min(1, rounds), rounds)]
@@ -65,6 +73,11 @@ def classifiers(
     if team.leads:
         print(_classifier_text(plan, settings, team.size, rounds))
     return plan
+
+
+def _finished(path: Path, settings: Settings) -> bool:
+    """Whether the run would go on from this file."""
+    return path.is_file() and not settings.restart
 
 
 def _stage_one_pace(images: TaskImages, settings: Settings, where: torch.device) -> dict[str, float]:
@@ -112,24 +125,30 @@ def _seconds_per_image(model: nn.Module, images: Tensor) -> float:
     return (time.monotonic() - begun) / len(images)
 
 
-def _planned_task(images: TaskImages, settings: Settings, pace: dict[str, float], prune: bool) -> dict:
+def _planned_task(
+    images: TaskImages, settings: Settings, pace: dict[str, float], epochs: int, round_epochs: int | None
+) -> dict:
+    """One task's entry; `round_epochs` are those of a round of compression, None without."""
     model = resnet18(images.num_classes, settings.widths)
     steps = _batches(images, settings, torch.device("cpu")).steps_per_epoch
 
     def seconds(kind: str, epochs: int) -> float:
+        if epochs == 0:
+            return 0.0
         plan = schedule(settings, epochs, settings.lr)
         judged = sum(plan.evaluates(epoch) for epoch in range(epochs)) * len(images.judge[0]) + len(images.test[0])
         return epochs * steps * pace[kind] + judged * pace["evaluation"]
 
+    compresses = round_epochs is not None
     return {
         "task": images.name,
         "images": len(images.labelled[0]),
         "parameters": measure.parameters(model),
         "flops": measure.flops(model, settings.image_size),
-        "updates": settings.epochs * steps,
-        "seconds": seconds("training", settings.epochs),
-        "round_updates": settings.distill_epochs * steps if prune else None,
-        "round_seconds": seconds("distillation", settings.distill_epochs) if prune else None,
+        "updates": epochs * steps,
+        "seconds": seconds("training", epochs),
+        "round_updates": round_epochs * steps if compresses else None,
+        "round_seconds": seconds("distillation", round_epochs) if compresses else None,
     }
 
 
@@ -162,8 +181,7 @@ def _classifier_text(plan: dict, settings: Settings, processes: int, rounds: int
     shared = f", shared by {processes} processes" if processes > 1 else ""
     return "\n".join(
         [
-            f"# Stage one would train widths {report.widths(settings.widths)}, recipe {settings.recipe}. Dry run: "
-            f"nothing is written.",
+            f"# Stage one would train widths {report.widths(settings.widths)}, recipe {settings.recipe}. {NOTHING}",
             "",
             tables.markdown_table(header, rows),
             "",
@@ -182,8 +200,8 @@ def ede_net(
     a time where they will be compressed. The second task's updates are timed, the others taken to be in proportion to
     FLOPs.
 
-    Returns: "stages", for each "task", "exemplars" (of old classes), "updates", "parameters", "flops", "seconds"; and
-        "seconds" of all.
+    Returns: "stages", for each "task", "exemplars" (of old classes), "updates", "parameters", "flops", "seconds", 0 of
+        what is finished; and "seconds" of all.
     """
     where = device.choose(settings.device)
     images_on = torch.device("cpu") if settings.data_device == "cpu" else where
@@ -192,6 +210,7 @@ def ede_net(
     files = [task_file(folder, task.name, prune) for task in stream.tasks]
     widths = [checkpoint.read(path, "classifier")["widths"] if path.is_file() else settings.widths for path in files]
     memory, pace, stages = RehearsalMemory(rehearsal_size), None, []
+    finished = setup.ede_net_folder(settings, split, rehearsal_size)
     for task in stream.tasks:
         stream.begin(task)
         seen = stream.tasks[: task.index + 1]
@@ -200,7 +219,8 @@ def ede_net(
         if task.index > 0:
             rows = exemplar_rows(settings.finetune_batch_size, task.first, task.num_classes)
             steps = -(-sum(map(len, memory.lists)) // rows)
-            updates = max(settings.finetune_epochs, -(-settings.min_updates // steps)) * steps
+            if not _finished(stage_two.stage_file(finished, task.index), settings):
+                updates = max(settings.finetune_epochs, -(-settings.min_updates // steps)) * steps
             pace = pace or _stage_two_pace(net.to(where), memory, stream, task, settings, where) / flops
         stages.append(
             {
@@ -264,7 +284,7 @@ def _ede_net_text(plan: dict, settings: Settings, assumed: int) -> str:
     )
     return "\n".join(
         [
-            f"# Stage two would fine-tune, recipe {settings.recipe}. Dry run: nothing is written.",
+            f"# Stage two would fine-tune, recipe {settings.recipe}. {NOTHING}",
             "",
             tables.markdown_table(header, rows),
             "",

@@ -106,6 +106,10 @@ class Run:
     def _begin(self) -> None:
         """Takes the folder, empties it for a restart, and clears up after a process that was killed."""
         self._lock.take()
+        for path in self.folder.glob(".lock_*"):  # held by a process that outlives the first of its job
+            other = FolderLock(self.folder, path.name)
+            other.take()
+            other.release()
         if self.settings.restart:
             for path in self._written():
                 path.unlink(missing_ok=True)

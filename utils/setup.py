@@ -1,5 +1,6 @@
 """What both stages need before they start: the split, the folders, the data."""
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,12 @@ class Split:
     bounds: list[int]
     type: str
     order: list[int]
+
+
+def demo_options(options: dict) -> dict:
+    """A demo's options: these, and otherwise its recipe and folders in a new temporary one."""
+    root = Path(tempfile.mkdtemp(prefix="ede-net-demo-"))
+    return {"recipe": "demo", "data_root": str(root / "data"), "checkpoint_root": str(root / "checkpoints"), **options}
 
 
 def read(settings: Settings) -> tuple[ImageSet, ImageSet]:
