@@ -34,9 +34,11 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     """
     settings = recipes.settings(recipes.MTIL, batch_size=batch_size, **options)
     name = catalog.canonical_name(data_type)
+    train, test = sequence.read(name, num_class, settings)
     folder = sequence.classifier_folder(settings)
-    with Run(folder, settings, 1, {"dataset": name, "num_class": num_class}, only=name) as run:
-        images = sequence.classifier_images(name, num_class, settings, run.data_device)
+    arguments = {**setup.described("dataset", name, train), "num_class": num_class}
+    with Run(folder, settings, 1, arguments, only=name) as run:
+        images = sequence.classifier_images(train, test, settings, run.data_device)
         train_temporary(run, images)
         results = sequence_report.classifier_results(folder)
         draw = partial(sequence_figures.classifiers, folder, results)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision import datasets as official
 from torchvision.transforms.v2 import functional
 
-from datasets import folder, readers
+from datasets import files, folder, readers
 from datasets.files import Archive
 from datasets.image_set import ImageSet, empty_images
 from utils.errors import UserError
@@ -145,7 +145,8 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
     name = canonical_name(name, '"folder:PATH"')
     entry = CATALOG[name]
     part = "train" if part == "unlabeled" else part
-    images, labels, class_names = entry.read(entry.archive, Path(os.path.expanduser(root)), part)
+    place = Path(os.path.expanduser(root))
+    images, labels, class_names = entry.read(entry.archive, place, part)
     return ImageSet(
         name=name,
         images=_resized(torch.from_numpy(images), image_size),
@@ -154,6 +155,7 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
         mean=entry.mean,
         std=entry.std,
         mirror=entry.mirror,
+        stand_in=files.are_stand_ins(entry.archive, place, part),
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,6 +89,12 @@ def stand_ins(root: Path) -> set[tuple[str, str]]:
     return {(words[0], words[1]) for words in lines if len(words) == 2}
 
 
+def are_stand_ins(archive: Archive, root: Path, part: str) -> bool:
+    """Whether a file of the part, all of which are there, is one that the stand-in generator wrote."""
+    listed = stand_ins(root)
+    return bool(listed) and any((md5(read_bytes(find(root, name))), name) in listed for name in archive.parts[part])
+
+
 def read_bytes(path: Path) -> bytes:
     """The whole file. Raises UserError, naming it, where it cannot be read."""
     try:
@@ -104,6 +111,7 @@ def _warn_of_checksums(root: Path, names: tuple[str, ...]) -> None:
 def _download(archive: Archive, root: Path) -> None:
     """Download into a folder of its own and move the files to their places, so that none is ever there in half."""
     log.info("no file of the data set in %s: downloading it", root)
+    made = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root, ignore_cleanup_errors=True) as folder:
@@ -116,6 +124,9 @@ def _download(archive: Archive, root: Path) -> None:
                     os.replace(fetched, place)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         reason = " ".join(str(error).split())
+        if made:
+            with suppress(OSError):
+                root.rmdir()
         raise UserError(
             f"{root} lacks {', '.join(archive.names)}, and the download failed ({reason}): put the files there, "
             'or write stand-ins with `python -m datasets.synthetic FOLDER` and give data_root="FOLDER"'

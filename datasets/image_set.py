@@ -25,6 +25,7 @@ class ImageSet:
     mean: tuple[float, float, float] | None  # channel means of the training set, in [0, 1] units; None: to be measured
     std: tuple[float, float, float] | None  # channel standard deviations of the same; None where `mean` is
     mirror: bool  # whether a mirrored image keeps its class (False for digits)
+    stand_in: bool = False  # whether `datasets.synthetic` drew the images
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels

@@ -103,6 +103,25 @@ def test_the_sequences_stage_one_refuses_it_in_one_line(mtil, wrong):
     assert next(iter(wrong)) in message or "data set" in message
 
 
+def test_a_wrong_number_of_classes_costs_no_network_even_with_restart(mtil):
+    folder = Path(mtil["checkpoint_root"]) / "MTIL" / "classifier_resnet18"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert folder / "model_mnist.pt" in before
+    for restart in (False, True):
+        message = refused(trainMTIL.train_MTIL_classifier, data_type="MNIST", num_class=9, restart=restart, **mtil)
+        assert message == "num_class=9, but mnist has 10 classes: give that number"
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_first_network_that_is_missing_is_named_with_the_command_that_makes_it(mtil, tmp_path):
+    options = {**mtil, "checkpoint_root": str(tmp_path), "batch_size": 64, "finetune_epochs": 7}
+    message = refused(trainMTIL.train_EDE_Net, data_list=["svhn", "MNIST"], **options)
+    assert "model_svhn.pt is not there" in message
+    assert 'train_MTIL_classifier(data_type="svhn"' in message
+    assert "widths=" in message
+    assert "finetune" not in message
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

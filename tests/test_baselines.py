@@ -356,7 +356,8 @@ def test_table_and_captions_say_which_baseline_it_is(ran, kind):
     table = (ran[kind].folder / "results.md").read_text()
     size = ", 31 exemplars" if kind == "replay" else ""
     parts = "compressed" if kind == "concatenate" else "not compressed"
-    assert table.startswith(f"# Baseline: {kind}{size}: cifar100, s0-t3, MixMatch, {parts}, recipe demo, seed 0\n")
+    what = f"drawn stand-ins for cifar100, s0-t3, MixMatch, {parts}, recipe demo, seed 0"
+    assert table.startswith(f"# Baseline: {kind}{size}: {what}\n")
     assert f"This baseline is {baselines.KINDS[kind]}." in table
     assert ("held-out" in table) == (kind == "concatenate")
     assert ("Nothing was held out" in table) == (kind != "concatenate")

@@ -98,6 +98,13 @@ def test_what_is_finished_is_not_planned_again(finished, tmp_path, capsys):
     )
 
 
+def test_a_plan_of_a_finished_run_says_so(finished, capsys):
+    options = {**finished.options, "checkpoint_root": str(finished.root), "dry_run": True}
+    train_classifier.train_model(**options)
+    train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL)
+    assert capsys.readouterr().out.count("All of it is finished.") == 2
+
+
 def test_timing_changes_no_weight():
     model = resnet18(3, (2, 2, 2, 2), seed=0)
     before = {name: value.clone() for name, value in model.named_parameters()}

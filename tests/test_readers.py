@@ -329,6 +329,9 @@ def test_without_files_and_network_the_error_says_which_file_goes_where(tmp_path
     assert "no network" in message
     assert "python -m datasets.synthetic FOLDER" in message
     assert all(file in message for file in catalog.CATALOG[name].archive.names)
+    assert not (tmp_path / "data").exists(), "a misspelt path leaves no folder"
+    (tmp_path / "data").mkdir()
+    refusal(name, tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
 
 

@@ -62,7 +62,7 @@ def summary(found: dict[Cell, list[dict]], rehearsal_size: int) -> dict:
     """
     first = next(iter(found.values()))[0]["configuration"]
     return {
-        "dataset": first["dataset"],
+        "dataset": report.dataset(first),
         "split_type": first["split_type"],
         "split_list": first["split_list"],
         "rehearsal_size": rehearsal_size,

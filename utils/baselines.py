@@ -23,8 +23,8 @@ from utils.setup import Split, StageOne
 from utils.stage_one import batches, objective, schedule
 
 KINDS = {
-    "finetune": "one network, trained on the current task's images alone",
-    "replay": "one network, trained on the current task's images and the exemplars of the old classes",
+    "finetune": "one network, trained on the current task's labelled images alone",
+    "replay": "one network, trained on the current task's labelled images and the exemplars of the old classes",
     "joint": "one network, trained on ALL training images of the classes seen, which the protocol forbids: the upper "
     "bound",
     "concatenate": "stage one's sub-models with their logits concatenated, without any training in stage two",

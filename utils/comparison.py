@@ -165,17 +165,27 @@ def comparison_table(groups: Sequence[dict]) -> str:
     header = ["run", "seeds", "average", "last", "forgetting", "backward transfer", "parameters"]
     where = [f"- {group['label']}: {', '.join(group['folders'])}" for group in groups]
     note = (
-        "Test accuracy (%): average incremental and last accuracy, forgetting and backward transfer in points; "
-        f"± is the sample standard deviation over seeds. {protocol_notes(groups)}"
+        "Test accuracy (%): average incremental and last accuracy, forgetting and backward transfer in points. "
+        f"{'± is the sample standard deviation over seeds. ' * _spreads(groups)}{protocol_notes(groups)}"
     )
     return "\n".join(["# Runs compared", "", note, "", tables.markdown_table(header, rows), "", *where, ""])
 
 
 def protocol_notes(groups: Sequence[dict]) -> str:
-    """What the baselines among the groups are, and how epochs were chosen, each once."""
-    baselines = dict.fromkeys(group["method"] for group in groups if group["method"] in KINDS)
-    notes = [f"{kind}: {KINDS[kind]}." for kind in baselines]
-    return " ".join(notes + sorted({report.selection_note(group["selection"]) for group in groups}))
+    """What the baselines among the groups are, and how epochs were chosen: each once, of whom if not of all."""
+    methods = dict.fromkeys(group["method"] for group in groups)
+    notes = [f"{kind}: {KINDS[kind]}." for kind in methods if kind in KINDS]
+    chosen: dict[str, dict[str, None]] = {}
+    for group in groups:
+        chosen.setdefault(report.selection_note(group["selection"]), {})[group["method"]] = None
+    if len(chosen) == 1:
+        return " ".join([*notes, *chosen])
+    return " ".join(notes + [f"{', '.join(of)}: {note}" for note, of in chosen.items()])
+
+
+def _spreads(groups: Sequence[dict]) -> bool:
+    """Whether a group has a deviation."""
+    return any(len(group["seeds"]) > 1 for group in groups)
 
 
 def plus_minus(spread: dict, written: Callable[[float | None], str]) -> str:
@@ -199,7 +209,7 @@ def draw(path: Path, groups: Sequence[dict], runs: Sequence[dict]) -> None:
     marks = [published.averages(results["configuration"], results["test_images"]) for results in runs]
     same = marks[0] if all(each == marks[0] for each in marks) else {}
     notes = [
-        "Bands: sample standard deviation over seeds." if any(len(group["seeds"]) > 1 for group in groups) else "",
+        "Bands: sample standard deviation over seeds." * _spreads(groups),
         protocol_notes(groups),
         f"Unlabelled images too with mixmatch=True. {published.PROTOCOL}" if same else "",
     ]

@@ -185,7 +185,9 @@ def _classifier_text(plan: dict, settings: Settings, processes: int, rounds: int
             "",
             tables.markdown_table(header, rows),
             "",
-            f"Expected, from {TIMED} updates timed now: {total} of training{shared}{bounds}.",
+            f"Expected, from {TIMED} updates timed now: {total} of training{shared}{bounds}."
+            if plan["seconds"][1]
+            else "All of it is finished.",
             "",
         ]
     )
@@ -288,7 +290,9 @@ def _ede_net_text(plan: dict, settings: Settings, assumed: int) -> str:
             "",
             tables.markdown_table(header, rows),
             "",
-            f"Expected, from {TIMED} updates timed now: {tables.duration(plan['seconds'])}, in one process.{note}",
+            f"Expected, from {TIMED} updates timed now: {tables.duration(plan['seconds'])}, in one process.{note}"
+            if plan["seconds"]
+            else "All of it is finished.",
             "",
         ]
     )

@@ -291,14 +291,20 @@ def settings(recipes: dict[str, dict[str, Any]] = CIL, /, **options: Any) -> Set
 
 
 def command_line(
-    script: str, function: str, arguments: dict[str, Any], chosen: Settings, recipes: dict[str, dict[str, Any]] = CIL
+    script: str,
+    function: str,
+    arguments: dict[str, Any],
+    chosen: Settings,
+    recipes: dict[str, dict[str, Any]] = CIL,
+    stage: int | None = None,
 ) -> str:
-    """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
+    """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults; those
+    that matter in `stage`, if it is given."""
     plain = settings(recipes, recipe=chosen.recipe)
     options = {
         name: value
         for name, value in vars(chosen).items()
-        if name not in ("restart", "recipe") and value != getattr(plain, name)
+        if name not in {"restart", "recipe", *(IGNORED[stage] if stage else ())} and value != getattr(plain, name)
     }
     if chosen.recipe != "paper":
         options["recipe"] = chosen.recipe

@@ -33,11 +33,19 @@ def widths(values: Sequence[int]) -> str:
     return "-".join(map(str, values))
 
 
+STAND_INS = "Drawn stand-in images, not the data sets' own."
+
+
+def dataset(configuration: dict) -> str:
+    """What was learned: "cifar100", or "drawn stand-ins for cifar100"."""
+    return f"{'drawn stand-ins for ' * ('dataset_stand_in' in configuration)}{configuration['dataset']}"
+
+
 def heading(title: str, configuration: dict) -> str:
     """The first line of results.md."""
     compressed = "compressed" if configuration.get("prune") else "not compressed"
     return (
-        f"# {title}: {configuration['dataset']}, {configuration['split_type']}, "
+        f"# {title}: {dataset(configuration)}, {configuration['split_type']}, "
         f"{'MixMatch' if configuration['mixmatch'] else 'supervised'}, {compressed}, "
         f"recipe {configuration['recipe']}, seed {configuration['seed']}"
     )

@@ -63,19 +63,21 @@ def images_of(part: ImageSet, device: torch.device) -> Images:
     return Images(part.images.to(device), part.labels.to(device), torch.arange(len(part.labels), device=device))
 
 
-def classifier_images(name: str, num_class: int, settings: Settings, device: torch.device) -> TaskImages:
-    """One data set for stage one, supervised; a tenth of each class held out.
-
-    Raises: `UserError` if it has not `num_class` classes.
-    """
+def read(name: str, num_class: int, settings: Settings) -> tuple[ImageSet, ImageSet]:
+    """The data set's training and test part. Raises `UserError` if it has not `num_class` classes."""
     train, test = (catalog.load(name, settings.data_root, part) for part in ("train", "test"))
     if num_class != len(train.class_names):
         raise UserError(f"num_class={num_class!r}, but {name} has {len(train.class_names)} classes: give that number")
+    return train, test
+
+
+def classifier_images(train: ImageSet, test: ImageSet, settings: Settings, device: torch.device) -> TaskImages:
+    """One data set for stage one, supervised; a tenth of each class held out."""
     labelled, held_out = hold_out(images_of(train, device), settings.validation_fraction, settings.seed)
     tested = images_of(test, device)
     judge = held_out if settings.selection == "validation" else tested
     return TaskImages(
-        name,
+        train.name,
         len(train.class_names),
         *[(part.images, part.labels) for part in (labelled, judge, tested)],
         unlabelled=None,
@@ -153,13 +155,13 @@ def exemplar_batches(members: Sequence[Member], settings: Settings, device: torc
 def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
     """Joins the last data set's sub-model to the network of those before it, fine-tunes, evaluates and writes."""
     stem = network_stem(names, num_per_class)
-    new, source = submodel(run, names[-1])
     if len(names) == 2:
-        first, first_source = submodel(run, names[0])
-        net, sources = EDENet([first]), [first_source, source]
+        first, source = submodel(run, names[0])
+        net, sources = EDENet([first]), [source]
     else:
         net = checkpoint.load_ede_net(run.folder / f"model_{network_stem(names[:-1], num_per_class)}.pt", run.device)
-        sources = [*net.meta["submodels"], source]
+        sources = net.meta["submodels"]
+    new, source = submodel(run, names[-1])
     net.grow(new)
     offsets = [net.offset(index) for index in range(len(names))]
     members = [
@@ -173,7 +175,7 @@ def join(run: Run, names: Sequence[str], num_per_class: int) -> None:
         net,
         {
             "datasets": list(names),
-            "submodels": sources,
+            "submodels": [*sources, source],
             "num_per_class": num_per_class,
             "class_names": [name for each in members for name in each.class_names],
             "configuration": run.configuration,
@@ -199,7 +201,7 @@ def submodel(run: Run, name: str) -> tuple[ResNet18, dict]:
     path = task_file(classifier_folder(run.settings), name, compressed=False)
     if not path.is_file():
         command = recipes.command_line(
-            "trainMTIL.py", "train_MTIL_classifier", {"data_type": name}, run.settings, recipes.MTIL
+            "trainMTIL.py", "train_MTIL_classifier", {"data_type": name}, run.settings, recipes.MTIL, stage=1
         )
         raise UserError(f"{path} is not there: stage two needs stage one's network, which this makes: {command}")
     model, content = checkpoint.load_classifier(path, run.device)
@@ -212,6 +214,7 @@ def submodel(run: Run, name: str) -> tuple[ResNet18, dict]:
     return model, {
         "fingerprint": content["fingerprint"],
         "selection": selection,
+        "stand_in": "dataset_stand_in" in content["configuration"],
         "alone": content["results"]["test_accuracy"],
     }
 

@@ -7,7 +7,7 @@ import torch
 
 from datasets import catalog
 from datasets.stream import Images
-from utils import checkpoint, figures, plotting, report, training_curves
+from utils import checkpoint, figures, plotting, sequence_report, training_curves
 from utils.training_curves import Training
 
 ALONE = (
@@ -23,8 +23,8 @@ def classifiers(folder: Path, results: dict) -> None:
         for name, each in results["datasets"].items()
     }
     title = "Stage one: loss, and accuracy on the images that judge"
-    note = report.selection_notes(each["configuration"]["selection"] for each in results["datasets"].values())
-    training_curves.draw(folder / "training", panels, title, f"Each data set alone, supervised. {note}")
+    note = f"Each data set alone, supervised. {sequence_report.classifier_note(results)}"
+    training_curves.draw(folder / "training", panels, title, note)
 
 
 def stage_two(folder: Path, results: dict, stem: str, data_root: str) -> None:
@@ -39,23 +39,21 @@ def networks(folder: Path, results: dict) -> None:
     sequences: dict[tuple[str, ...], list[dict]] = {}
     for each in found:
         sequences.setdefault(tuple(each["datasets"]), []).append(each)
-    selected = report.selection_notes(selection for each in found for selection in each["selection"])
-    accuracy(folder / "accuracy", sequences, f"{ALONE} {selected}")
+    based = sequence_report.network_note(results)
+    accuracy(folder / "accuracy", sequences, f"{ALONE} {based}")
     names = list(dict.fromkeys(name for each in reversed(found) for name in each["datasets"]))
     rows = [[dict(zip(each["datasets"], each["joined"], strict=True)).get(name) for name in names] for each in found]
-    labels = [f"{_title(each['datasets'])}: {each['num_per_class']}" for each in found]
+    labels = [f"{_title(each['datasets'])}, {each['num_per_class']} a class" for each in found]
     title = "Accuracy on each data set (%), among the classes of all"
-    with plotting.picture(folder / "accuracy_matrix", 1.2 + 0.26 * max(3, len(rows)), title, selected) as figure:
-        axes = figure.subplots()
-        plotting.heat_map(axes, rows, labels, [catalog.title(name) for name in names])
-        axes.set_ylabel("joined network: exemplars a class")
+    with plotting.picture(folder / "accuracy_matrix", 1.2 + 0.26 * max(3, len(rows)), title, based) as figure:
+        plotting.heat_map(figure.subplots(), rows, labels, [catalog.title(name) for name in names])
     panels = {
         f"{' + '.join(map(catalog.title, each['datasets']))}\n{each['num_per_class']} a class": [
             Training(each["history"])
         ]
         for each in found
     }
-    note = "Nothing is held out in stage two: the last epoch is kept."
+    note = f"Nothing is held out in stage two: the last epoch is kept. {based}"
     training_curves.draw(folder / "training", panels, "Stage two: loss of fine-tuning", note)
 
 

@@ -1,5 +1,6 @@
 """What a sequence of data sets found: `results.json` as a dict, and `results.md` as a table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import catalog
@@ -33,6 +34,7 @@ def network_results(folder: Path) -> dict:
                 "num_per_class": content["num_per_class"],
                 "alone": [source["alone"] for source in content["submodels"]],
                 "selection": [source["selection"] for source in content["submodels"]],
+                "stand_ins": any(source["stand_in"] for source in content["submodels"]),
                 "joined": joined,
                 "mean": sum(joined) / len(joined),
                 "elsewhere": [
@@ -44,6 +46,22 @@ def network_results(folder: Path) -> dict:
         )
     networks.sort(key=lambda each: (len(each["datasets"]), each["datasets"], each["num_per_class"]))
     return {"stage": 2, "networks": networks}
+
+
+def classifier_note(results: dict) -> str:
+    """What stage one's accuracies rest on."""
+    found = [each["configuration"] for each in results["datasets"].values()]
+    return _note([each["selection"] for each in found], any("dataset_stand_in" in each for each in found))
+
+
+def network_note(results: dict) -> str:
+    """What the joined networks' accuracies rest on."""
+    found = results["networks"]
+    return _note([kind for each in found for kind in each["selection"]], any(each["stand_ins"] for each in found))
+
+
+def _note(selections: Sequence[str], stand_ins: bool) -> str:
+    return f"{f'{report.STAND_INS} ' * stand_ins}{report.selection_notes(selections)}"
 
 
 def classifier_table(results: dict) -> str:
@@ -64,7 +82,7 @@ def classifier_table(results: dict) -> str:
         [
             "# Stage one of the sequence: test accuracy (%) of each data set alone",
             "",
-            report.selection_notes(each["configuration"]["selection"] for each in results["datasets"].values()),
+            classifier_note(results),
             "",
             tables.markdown_table(header, rows),
             "",
@@ -108,7 +126,7 @@ def network_table(results: dict) -> str:
             "",
             "Test accuracy (%): `alone` by stage one's network among the set's own classes; `joined` by the EDE-Net "
             "among the classes of all its data sets, without being told which set an image is from. "
-            + report.selection_notes(selection for each in results["networks"] for selection in each["selection"]),
+            + network_note(results),
             "",
             tables.markdown_table(header, rows, align="lrl" + "r" * 6),
             "",

@@ -76,11 +76,14 @@ def described(option: str, name: str, data: ImageSet | None = None) -> dict:
     """What a configuration says of the data that an option names: {option: their short name}.
 
     Two folders may have one name and one folder may be moved; so for a folder whose images are there, `data`, their
-    fingerprint stands beside the name, under `<option>_fingerprint`.
+    fingerprint stands beside the name, under `<option>_fingerprint`. Of drawn stand-ins for a named set it is said that
+    they are, under `<option>_stand_in`.
     """
     said = {option: catalog.short_name(name)}
     if data is not None and is_folder(name):
         said[f"{option}_fingerprint"] = data.fingerprint()
+    if data is not None and data.stand_in:
+        said[f"{option}_stand_in"] = True
     return said
 
 
@@ -111,7 +114,13 @@ def unlabelled_images(settings: Settings) -> ImageSet:
         raise UserError(
             f'unlabeled="{settings.unlabeled}" is the data set that is learned{nested}: expected another one'
         )
-    return catalog.load(settings.unlabeled, settings.data_root, "unlabeled", settings.image_size)
+    try:
+        return catalog.load(settings.unlabeled, settings.data_root, "unlabeled", settings.image_size)
+    except UserError as error:
+        raise UserError(
+            f'MixMatch\'s unlabelled images, unlabeled="{settings.unlabeled}": {error}; or name others by unlabeled=, '
+            f"or do without by mixmatch=False"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -127,8 +136,8 @@ class StageOne:
 # What both stages must agree in: with another value in stage one, its sub-models would be of other classes, of other
 # data, or chosen by another rule than stage two's results say.
 SHARED = (
-    *("dataset", "image_size", "dataset_fingerprint", "split_list", "class_order", "selection", "mixmatch"),
-    *("unlabeled", "seed", "validation_fraction"),
+    *("dataset", "dataset_fingerprint", "dataset_stand_in", "image_size", "split_list", "class_order", "selection"),
+    *("mixmatch", "unlabeled", "seed", "validation_fraction"),
 )
 
 
@@ -152,7 +161,7 @@ def stage_one(settings: Settings, split: Split, arguments: dict) -> StageOne:
     prune, mixmatch = arguments["prune"], arguments["mixmatch"]
     folder = stage_one_folder(settings, split, mixmatch)
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
-    command = recipes.command_line("train_classifier.py", "train_model", call, _of_stage_one(settings))
+    command = recipes.command_line("train_classifier.py", "train_model", call, _of_stage_one(settings), stage=1)
     path = configuration_file(folder)
     if not path.is_file():
         raise UserError(
