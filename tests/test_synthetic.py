@@ -1,6 +1,7 @@
 """The stand-in files: deterministic, whole, never in the place of real data, and worth learning from."""
 
 import runpy
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -160,6 +161,18 @@ def test_it_runs_as_a_script(monkeypatch, capsys):
         runpy.run_path(synthetic.__file__, run_name="__main__")
     assert ended.value.code == 0
     assert "data-synthetic" in capsys.readouterr().out
+
+
+def test_only_the_files_that_it_wrote_are_stand_ins(small, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(small, root)
+    assert catalog.load("cifar100", root, "train").stand_in
+    assert catalog.load("mnist", root, "test").stand_in
+    lines = (root / files.MARKER).read_text().splitlines(keepends=True)
+    left = [line for line in lines if "cifar-100-python/train" not in line and "cifar-100-python/meta" not in line]
+    (root / files.MARKER).write_text("".join(left))
+    assert not catalog.load("cifar100", root, "train").stand_in
+    assert catalog.load("mnist", root, "test").stand_in
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashionmnist"])
