@@ -136,7 +136,7 @@ class StageOne:
 # What both stages must agree in: with another value in stage one, its sub-models would be of other classes, of other
 # data, or chosen by another rule than stage two's results say.
 SHARED = (
-    *("dataset", "dataset_fingerprint", "dataset_stand_in", "image_size", "split_list", "class_order", "selection"),
+    *("dataset", "image_size", "dataset_fingerprint", "dataset_stand_in", "split_list", "class_order", "selection"),
     *("mixmatch", "unlabeled", "seed", "validation_fraction"),
 )
 
