@@ -113,7 +113,7 @@ class Settings:
     percent: float = _option(0.5, "share of batch-norm scales below the threshold, each round", SHARE)
     max_accuracy_loss: float = _option(4.0, "points a compressed network may lie below its teacher", NOT_NEGATIVE)
     min_width: int = _option(8, "no residual stage gets narrower", COUNT)
-    # 8: a step at widths 15-29-37-35 takes 1.6 times as long as at 16-32-40-32, with as many parameters (README).
+    # 8: a step at widths 15-29-37-35 takes 1.5 times as long as at 16-32-40-32, with as many parameters (README).
     width_multiple: int = _option(8, "compressed widths are rounded to multiples of this", COUNT)
     max_rounds: int = _option(8, "compression rounds at most", NATURAL)
     distill_epochs: int = _option(400, "epochs of each round's distillation", COUNT)
