@@ -20,6 +20,7 @@ from tests.bench_networks import submodel_figures, width_figures
 from tests.bench_obvious import augmentation_figures, epoch_figures
 from tests.bench_training import distillation_figures, stage_one_figures, stage_two_figures
 from utils import device, recipes, tables
+from utils.errors import UserError
 
 FIGURES: dict[str, Callable[[Plan], list[Figure]]] = {
     "augmentation": augmentation_figures,
@@ -100,4 +101,8 @@ def main(arguments: Sequence[str] | None = None, plan: Plan | None = None) -> No
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
