@@ -2,47 +2,51 @@
 
 python trainMTIL.py 'train_MTIL_classifier(data_type="MNIST")'
 python trainMTIL.py 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
-python trainMTIL.py 'evaluate(num_per_class=5)'
+python trainMTIL.py 'evaluate("checkpoints/MTIL/EDE_Net_resnet18")'
 python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_resnet18/model_mnist_svhn_5.pt")'
 python trainMTIL.py 'demo()'
 """
 
-from functools import partial
-
-from datasets import catalog, synthetic
-from utils import command, distributed, recipes, sequence, sequence_evaluation, sequence_figures, sequence_report, setup
-from utils.prediction import predict
-from utils.run import Run
-from utils.stage_one import train_temporary
+from train_EDE_Net import evaluate, predict
+from utils.running import command, processes
+from utils.running.options import require_arguments, settings
 
 SEQUENCE = ["MNIST", "SVNH", "cifar10"]
 EXAMPLE = 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
 
 
 def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **options):
-    """Stage one: trains one data set's ResNet-18, supervised.
+    """Stage one: trains a data set's ResNet-18, or those of several, supervised.
 
     Args:
-        data_type: MNIST, FashionMNIST, SVHN (or SVNH), CIFAR-10, …, in any letter case.
-        num_class: how many classes the data set has; a check.
+        data_type: MNIST, FashionMNIST, SVHN (or SVNH), CIFAR-10, …, in any letter case; or a list of such names, which
+            the processes share out where `torchrun` started several.
+        num_class: how many classes each has; a check.
         batch_size: images a batch.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.running.options`, all by name.
 
-    Returns: the results of all data sets trained so far, as written to `MTIL/classifier_resnet18/results.json`.
+    Returns: the results of all data sets trained so far, as written to `MTIL/classifier_resnet18/results.json`; of a
+        dry run the trainings and their seconds.
 
-    Raises: `utils.errors.UserError` for what the caller can mend.
+    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    settings = recipes.settings(recipes.MTIL, batch_size=batch_size, **options)
-    name = catalog.canonical_name(data_type)
-    train, test = sequence.read(name, num_class, settings)
-    folder = sequence.classifier_folder(settings)
-    arguments = {**setup.described("dataset", name, train), "num_class": num_class}
-    with Run(folder, settings, 1, arguments, only=name) as run:
-        images = sequence.classifier_images(train, test, settings, run.data_device)
-        train_temporary(run, images)
-        results = sequence_report.classifier_results(folder)
-        draw = partial(sequence_figures.classifiers, folder, results)
-        return run.finish(results, sequence_report.classifier_table(results), draw)
+    chosen = settings({"batch_size": batch_size, **options}, sequence=True)
+    require_arguments(num_class=num_class)
+    from utils.method import sequence, stage_one
+    from utils.results import figures, report
+    from utils.running.run import Run
+
+    names = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type])
+    results = None
+    for name in processes.share(names):
+        tasks = sequence.tasks(chosen, [name], num_class)
+        configuration = sequence.classifier_configuration(chosen, tasks[0], num_class)
+        with Run(sequence.classifier_folder(chosen), chosen, configuration, own=[f"model_{name}"]) as run:
+            for task in run.each(tasks, "stage one, data sets"):
+                stage_one.train_temporary(run, task, None)
+            results = report.sequence_one([*run.recorded("model_*").values()])
+            results = run.finish(results, report.sequence_one_table(results), figures.sequence_one)
+    return results
 
 
 def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options):
@@ -52,69 +56,68 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         data_list: two data sets or more, in the order of learning; the shorter sequences' networks are kept.
         num_per_class: exemplars of every class of every data set.
         batch_size: exemplars a batch.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.running.options`, all by name.
 
-    Returns: the results of all networks so far, as written to `MTIL/EDE_Net_resnet18/results.json`.
+    Returns: the results of all networks so far, as written to `MTIL/EDE_Net_resnet18/results.json`; of a dry run the
+        trainings and their seconds.
 
-    Raises: `utils.errors.UserError` for what the caller can mend.
+    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    settings = recipes.settings(recipes.MTIL, **{"finetune_batch_size": batch_size, **options})
-    names = sequence.known_names(data_list)
-    folder = sequence.network_folder(settings)
-    for count in range(2, len(names) + 1):
-        joined = names[:count]
-        stem = sequence.network_stem(joined, num_per_class)
-        arguments = {"data_list": joined, "num_per_class": num_per_class}
-        with Run(folder, settings, 2, arguments, only=stem) as run:
-            if not sequence.finished(run, joined, num_per_class):
-                sequence.join(run, joined, num_per_class)
-            run.forget(f"finetune_{stem}.")
-            results = sequence_report.network_results(folder)
-            draw = partial(sequence_figures.stage_two, folder, results, stem, settings.data_root)
-            run.finish(results, sequence_report.network_table(results), draw)
-    return results
+    chosen = settings({"finetune_batch_size": batch_size, **options}, sequence=True)
+    require_arguments(num_per_class=num_per_class)
+    processes.require_one()
+    from datasets.memory import Memory
+    from utils.method import sequence, stage_two
+    from utils.results import figures, report
+    from utils.running.run import Run
 
-
-def evaluate(data_list=None, num_per_class=None, **options):
-    """Counts again, from the saved files, what training reported of the joined networks; a difference is an error.
-
-    Args:
-        data_list: the networks of these data sets only.
-        num_per_class: the networks of so many exemplars a class only.
-        **options: see `utils.recipes.Settings`; those of where things are count.
-
-    Returns: a list, see `utils.sequence_evaluation.networks`.
-
-    Raises: `utils.errors.UserError` for what the caller can mend, and for a difference.
-    """
-    settings = recipes.settings(recipes.MTIL, **options)
-    names = None if data_list is None else sequence.known_names(data_list)
-    found = sequence_evaluation.networks(settings, names, num_per_class)
-    print(sequence_evaluation.networks_table(found))
-    sequence_evaluation.require_reported(settings, found)
-    return found
+    names = sequence.known_names(data_list, least=2)
+    submodels = sequence.submodels_of(chosen)
+    own = [sequence.network_name(names[:count], num_per_class) for count in range(1, len(names) + 1)]
+    with Run(sequence.network_folder(chosen), chosen, {}, own=own) as run:
+        before, tasks = None, sequence.tasks(chosen, names)
+        for task in run.each(tasks, "stage two, data sets"):
+            joined = tasks[: task.index + 1]
+            run.configuration = sequence.network_configuration(chosen, joined, num_per_class)
+            memory = Memory(per_class=num_per_class)
+            stage = sequence.stage(run, joined, before, submodels, memory)
+            if not stage.done:
+                net = stage_two.after(before, memory)
+                net.grow(submodels.load(run, task))
+                stage_two.remember(run, net, memory, task)
+                batches = stage_two.exemplar_batches(run, memory, joined)
+                progress = stage_two.finetune(run, stage, net, batches) if task.index > 0 else None
+                sequence.save(stage, net, memory, joined, progress, batches.steps_per_epoch, submodels)
+            before = stage
+        networks = run.recorded("model_*").values()
+        results = report.sequence_two([each for each in networks if len(each["configuration"]["data_list"]) > 1])
+        if before.model and not run.dry:
+            title = report.sequence_title(names)
+            figures.exemplars(run.folder / f"exemplars_{own[-1][6:]}", *stage_two.exemplars_of(before), title)
+        return run.finish(results, report.sequence_two_table(results), figures.sequence_two)
 
 
 def demo(**options):
-    """The whole sequence on small stand-in images, within three minutes on two CPU cores.
+    """Runs the whole sequence on small stand-in images, within three minutes on two CPU cores.
 
     Args:
-        **options: see `utils.recipes.Settings`, all by name; a new temporary folder is `checkpoint_root` if left out.
+        **options: see `utils.running.options`, all by name; `checkpoint_root` is a new temporary folder if left out.
     """
-    distributed.require_one_process()
-    options = setup.demo_options({"batch_size": 32, **options})
-    synthetic.write(options["data_root"], sets=("mnist", "svhn", "cifar10"))
-    for name in SEQUENCE:
-        train_MTIL_classifier(data_type=name, **options)
+    settings({"recipe": "demo", **options}, sequence=True)
+    processes.require_one()
+    from datasets import stand_ins
+    from utils.method.data import demo_options
+
+    options = demo_options({"batch_size": 32, **options})
+    stand_ins.write(options["data_root"], sets=("mnist", "svhn", "cifar10"))
+    train_MTIL_classifier(data_type=SEQUENCE, **options)
     for num_per_class in (1, 5, 20):
         results = train_EDE_Net(SEQUENCE, num_per_class=num_per_class, **options)
     return results
 
 
 if __name__ == "__main__":
-    with command.line(
-        train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, options=recipes.MTIL_NAMES, example=EXAMPLE
-    ):
+    with command.line(train_MTIL_classifier, train_EDE_Net, evaluate, predict, demo, example=EXAMPLE, sequence=True):
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)

@@ -3,23 +3,20 @@
 python train_EDE_Net.py 'train_model(split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'baseline("replay", split_type="s0-t10", rehearsal_size=2000)'
 python train_EDE_Net.py 'ablation(split_type="s0-t5", rehearsal_size=2000, seeds=[0, 1, 2])'
-python train_EDE_Net.py 'evaluate(split_type="s0-t10", rehearsal_size=2000)'
+python train_EDE_Net.py 'evaluate("checkpoints/EDE_Net_cifar100_…")'
 python train_EDE_Net.py 'predict("cat.png", checkpoint="checkpoints/EDE_Net_cifar100_…/stage_10.pt")'
 python train_EDE_Net.py 'compare("FOLDER", "FOLDER")'
 python train_EDE_Net.py 'demo()'
+
+The functions import torch, which takes seconds, after their arguments have been checked.
 """
 
-from functools import partial
+from itertools import product
 
 import train_classifier
-from datasets import synthetic, tasks
-from datasets.rehearsal import require_room
-from datasets.stream import TaskStream
-from utils import ablation as grid
-from utils import baselines, command, device, distributed, evaluation, figures, plan, recipes, report, setup, stage_two
-from utils.comparison import compare
-from utils.prediction import predict
-from utils.run import Run
+from utils.running import command, processes
+from utils.running.errors import UserError
+from utils.running.options import require_arguments, settings
 
 EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", rehearsal_size=2000)'
 
@@ -32,56 +29,57 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
         prune: join the compressed sub-models; False joins the temporary ones.
         rehearsal_size: exemplars in all, shared evenly by the old classes.
         mixmatch: which of stage one's folders to take the sub-models from.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.running.options`, all by name.
 
-    Started by `torchrun`, the processes train together, each with its part of every batch.
+    Returns: the results, as written to `EDE_Net_<dataset>_<split_type>_resnet18_rehearsal_<size>/results.json`; of a
+        dry run the trainings and their seconds.
 
-    Returns: the results, as written to `EDE_Net_<dataset>_<split_type>_resnet18_rehearsal_<size>/results.json`. With
-        `dry_run=True` the plan, see `utils.plan`.
-
-    Raises: `utils.errors.UserError` for what the caller can mend.
+    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    settings = recipes.settings(**options)
-    train, test = setup.read(settings)
-    split = setup.split(split_list, split_type, len(train.class_names), settings)
+    chosen = settings(options)
+    require_arguments(prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    processes.require_one()
+    from datasets.memory import Memory, require_room
+    from utils.method import data, stage_two
+    from utils.running.run import Run
+
+    split = data.split(chosen, split_list, split_type)
     require_room(rehearsal_size, split.bounds[-2])
-    folder = setup.ede_net_folder(settings, split, rehearsal_size)
-    arguments = setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
-    if settings.dry_run:
-        return plan.ede_net(settings, train, test, split, rehearsal_size, prune, mixmatch)
-    with Run(folder, settings, 2, arguments, sharing="batches") as run:
-        stage_one = setup.stage_one(settings, split, arguments)
-        stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
-        del train, test  # the stream has what the split needs of them
-        stage_two.adopt(run, stage_one, stream)
-        for task in run.console.each(stream.tasks, "stage two, tasks"):
-            if not stage_two.finished(run, stage_one, task):
-                grow(run, stage_one, stream, task)
-            run.forget(f"finetune_{task.name}.")
-        return conclude(run, stage_one, stream)
+    submodels = stage_two.submodels_of(chosen, split, prune, mixmatch)
+    place = stage_two.place(chosen, split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    with Run(*place, siblings="EDE_Net_*") as run:
+        before = None
+        for task in run.each(split.tasks, "stage two, tasks"):
+            memory = Memory(rehearsal_size)
+            stage = stage_two.stage(run, task, before, submodels, memory)
+            if not stage.done:
+                net = stage_two.after(before, memory)
+                net.grow(submodels.load(run, task))
+                progress = None
+                if task.index > 0:
+                    progress = stage_two.finetune(run, stage, net, stage_two.balanced_batches(run, memory, task))
+                stage_two.remember(run, net, memory, task)
+                stage_two.save(stage, net, memory, split.tasks[: task.index + 1], progress)
+            before = stage
+        return conclude(run, split.tasks, before, submodels.configuration)
 
 
-def grow(run, stage_one, stream, task):
-    """One task of stage two: join its sub-model, fine-tune the whole, keep exemplars, write the stage."""
-    stream.begin(task)
-    net, memory = stage_two.previous(run, task)
-    submodel, source = stage_two.new_submodel(run, stage_one, task)
-    net.grow(submodel)
-    progress = stage_two.finetune(run, net, memory, stream, task) if task.index > 0 else None
-    stage_two.remember(net, memory, stream, task, run.settings)
-    stage_two.write_stage(run, net, memory, stream, task, progress, source)
+def conclude(run, tasks, last, stage_one):
+    """Writes and returns the results of all stages, and draws the exemplars of the last one."""
+    from utils.method import stage_two
+    from utils.results import figures, report
 
-
-def conclude(run, stage_one, stream):
-    """The results, their table and their figures, once all stages are there."""
-    made_of = stage_one.configuration if stage_one else None
-    results = report.ede_net_results(stage_two.all_results(run, stream), run.configuration, made_of)
-    draw = partial(figures.ede_net, run.folder, results, stream)
-    return run.finish(results, report.ede_net_table(results), draw)
+    results = report.stage_two(run.configuration, stage_two.results_of(run, tasks), stage_one)
+    sheet = run.folder / "exemplars"
+    if not run.dry and (last.model or not sheet.with_suffix(".png").exists()):
+        figures.exemplars(
+            sheet, *stage_two.exemplars_of(last), report.title(report.method(run.configuration), run.configuration)
+        )
+    return run.finish(results, report.stage_two_table(results), figures.stage_two)
 
 
 def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
-    """What EDE-Net stands against, on the same split and with the same files, tables and figures.
+    """Trains what EDE-Net stands against, on the same split and with the same files, tables and figures.
 
     Args:
         kind: "finetune", one network trained on task after task; "replay", the same with exemplars of the old classes;
@@ -92,124 +90,142 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
         prune: of "concatenate": join the compressed sub-models.
         rehearsal_size: of "replay": exemplars in all, shared evenly by the old classes.
         mixmatch: train with unlabelled images too; of "concatenate": which of stage one's folders to take.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.running.options`, all by name.
 
     Returns: the results, as written to
         `baseline_<kind>_<dataset>_<split_type>_resnet18[_mixmatch][_rehearsal_<size>]/results.json`.
 
-    Raises: `utils.errors.UserError` for what the caller can mend.
+    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    baselines.require_kind(kind)
-    settings = recipes.settings(**options)
-    plan.require_no_dry_run(settings)
-    train, test = setup.read(settings)
-    split = setup.split(split_list, split_type, len(train.class_names), settings)
-    others = setup.unlabelled_images(settings) if mixmatch and kind != "concatenate" else None
-    arguments = baselines.arguments(kind, settings, split, train, others, prune, mixmatch, rehearsal_size)
-    folder = setup.baseline_folder(settings, split, kind, mixmatch, arguments.get("rehearsal_size", 0))
-    with Run(folder, settings, kind, arguments) as run:
-        stream = TaskStream(train, test, split.order, split.bounds, run.data_device, joint=kind == "joint")
-        if kind == "concatenate":
-            stage_one = setup.stage_one(settings, split, arguments)
-            learn = partial(baselines.concatenate, run, stage_one, stream)
-        else:
-            stage_one, unlabelled = None, None if others is None else others.images.to(run.data_device)
-            learn = partial(baselines.learn, run, stream, unlabelled)
-        del train, test, others  # the stream has what the split needs of them
-        stage_two.adopt(run, stage_one, stream)
-        for task in run.console.each(stream.tasks, f"baseline {kind}, tasks"):
-            if not stage_two.finished(run, stage_one, task):
-                learn(task)
-            run.forget(f"baseline_{task.name}.")
-        return conclude(run, stage_one, stream)
+    chosen = settings(options)
+    require_arguments(kind=kind, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    processes.require_one()
+    from datasets.memory import Memory, require_room
+    from utils.method import baselines, data, stage_two
+    from utils.running.run import Run
+
+    split = data.split(chosen, split_list, split_type)
+    require_room(rehearsal_size, split.bounds[-2])
+    unlabelled, described = data.unlabelled(chosen) if mixmatch and kind != "concatenate" else (None, {})
+    submodels = stage_two.submodels_of(chosen, split, prune, mixmatch) if kind == "concatenate" else None
+    size = rehearsal_size if kind == "replay" else 0
+    folder, _, configuration = baselines.place(chosen, split, kind, prune, mixmatch, size)
+    with Run(folder, chosen, {**configuration, **described}, siblings="baseline_*") as run:
+        before, seen = None, []
+        for task in run.each(split.tasks, f"baseline {kind}, tasks"):
+            memory = Memory(size)
+            stage = baselines.stage(run, kind, task, before, memory, unlabelled, submodels)
+            if not stage.done:
+                net = stage_two.after(before, memory)
+                progress = None
+                if submodels:
+                    net.grow(submodels.load(run, task))
+                else:
+                    baselines.grow(net, task, chosen)
+                    images = baselines.labelled_images(kind, task, memory, seen)
+                    progress = baselines.train(run, stage, net.to(run.device), task, images, unlabelled)
+                if size:
+                    stage_two.remember(run, net, memory, task)
+                stage_two.save(stage, net, memory, split.tasks[: task.index + 1], progress)
+            before = stage
+            if kind == "joint":
+                seen.append(task.train)  # what the protocol forbids
+        return conclude(run, split.tasks, before, submodels and submodels.configuration)
 
 
 def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1, 2], **options):
-    """EDE-Net with and without MixMatch, compression and stage two, over several seeds: one table and one figure.
+    """Trains EDE-Net with and without MixMatch, compression and stage two, over several seeds: a table and a figure.
 
-    Every training is a run of its own, which goes on and is skipped as usual when the ablation is called again.
+    Every training is a run of its own, which goes on and is skipped as usual when the ablation is called again. Started
+    by `torchrun`, the processes share out the seeds, each with MixMatch and without.
 
     Args:
         split_list, split_type, rehearsal_size: as in `train_model`.
         seeds: of the repetitions, over which mean and sample standard deviation are taken.
-        **options: see `utils.recipes.Settings`, all by name but seed and classifier_root.
+        **options: see `utils.running.options`, all by name but seed and classifier_root.
 
-    Returns: what is written to `ablation_<dataset>_<split_type>_rehearsal_<size>/ablation.json`.
+    Returns: what is written to `ablation_<dataset>_<split_type>_rehearsal_<size>/ablation.json`; None where other
+        processes are still at work.
 
-    Raises: `utils.errors.UserError` for what the caller can mend.
+    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    grid.require_seeds(seeds, options)
-    settings = recipes.settings(**options)
-    plan.require_no_dry_run(settings)
-    distributed.require_one_process()
-    split = setup.split(split_list, split_type, len(setup.read(settings)[0].class_names), settings)
-    require_room(rehearsal_size, split.bounds[-2])
-    folder = setup.ablation_folder(settings, split, rehearsal_size)
-    found = {cell: [] for cell in grid.CELLS}
-    for seed in seeds:
+    for name in {"seed", "classifier_root"} & options.keys():
+        raise UserError(f"ablation() sets {name} itself: give seeds=[…] or checkpoint_root")
+    chosen = settings(options)
+    require_arguments(rehearsal_size=rehearsal_size, seeds=seeds)
+    from utils.results import ablation as grid
+
+    folder = grid.folder(chosen, split_list, split_type, rehearsal_size)
+    for seed, mixmatch in processes.share(list(product(seeds, (True, False)))):
         root = folder / f"seed_{seed}"
-        common = {**options, "split_list": split.bounds, "split_type": split.type, "seed": seed}
-        for mixmatch in (True, False):
-            train_classifier.train_model(**{**common, "mixmatch": mixmatch, "checkpoint_root": str(root)})
-        for cell in grid.CELLS:
-            run = train_model if cell.stage_two else partial(baseline, "concatenate")
-            parts = {"mixmatch": cell.mixmatch, "prune": cell.compression, "rehearsal_size": rehearsal_size}
-            roots = {"classifier_root": str(root), "checkpoint_root": str(root / cell.name)}
-            found[cell].append(run(**{**common, **parts, **roots}))
-    return grid.write(folder, grid.summary(found, rehearsal_size))
+        shared = {**options, "split_list": split_list, "split_type": split_type, "seed": seed, "mixmatch": mixmatch}
+        with processes.own_share():
+            train_classifier.train_model(**{**shared, "checkpoint_root": str(root)})
+            for prune in (True, False):
+                roots = {"classifier_root": str(root), "checkpoint_root": str(root / grid.cell_name(mixmatch, prune))}
+                cell = {**shared, **roots, "prune": prune, "rehearsal_size": rehearsal_size}
+                train_model(**cell)
+                baseline("concatenate", **cell)
+    return None if chosen.dry_run else grid.collect(folder, seeds)
 
 
-def evaluate(
-    split_list=None, split_type=None, rehearsal_size=2000, stage=None, baseline=None, mixmatch=True, **options
-):
+def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
     """Counts again, from the saved files, what training reported of every stage or of one; a difference is an error.
 
-    Args:
-        split_list, split_type, rehearsal_size: which run, as in `train_model`; the rest of what it was trained with
-            is read from its folder.
-        stage: from 1; all that are saved if left out.
-        baseline: the kind of a baseline that is meant in place of EDE-Net.
-        mixmatch: of a baseline, whose folder it names: how it was trained.
-        **options: see `utils.recipes.Settings`: those of where things are, and others only to be sure of them.
-
-    Returns: a dict with "stages", see `utils.evaluation.stages`.
-
-    Raises: `utils.errors.UserError` for what the caller can mend, and for a difference.
+    Args: see `utils.results.evaluate`.
     """
-    distributed.require_one_process()
-    made_by = (rehearsal_size, baseline, mixmatch)
-    folder, configuration, settings = evaluation.saved_run(split_list, split_type, *made_by, options)
-    plan.require_no_dry_run(settings)
-    train, test = setup.read(settings)
-    evaluation.require_data(folder, configuration, settings, train)
-    order = tasks.class_order(settings.class_order, len(train.class_names))
-    where = device.choose(settings.device)
-    stream = TaskStream(train, test, order, configuration["split_list"], device="cpu")
-    found = evaluation.stages(folder, stage, stream, where)
-    print(evaluation.stages_table(found, configuration))
-    evaluation.require_reported(folder, found)
-    return {"configuration": configuration, "stages": found}
+    from utils.results import evaluate as evaluation
+
+    return evaluation.evaluate(folder, stage, data_root, dataset, device)
+
+
+def predict(image, checkpoint, top=5, device="auto"):
+    """Prints the likeliest classes of an image file, with their probability and the task or data set each is of.
+
+    Args: see `utils.results.predict`.
+    """
+    from utils.results import predict as prediction
+
+    return prediction.predict(image, checkpoint, top, device)
+
+
+def compare(*folders, output=None):
+    """Draws the runs of several folders of stage two or of baselines into one figure and one table; mean ± deviation.
+
+    Args: see `utils.results.compare`.
+    """
+    from utils.results import compare as comparison
+
+    return comparison.compare(*folders, output=output)
 
 
 def demo(**options):
-    """Both stages on small stand-in images, within three minutes on two CPU cores.
+    """Runs both stages on small stand-in images, within three minutes on two CPU cores.
 
     Args:
-        **options: see `utils.recipes.Settings`, all by name; a new temporary folder is `checkpoint_root` if left out.
+        **options: see `utils.running.options`, all by name; `checkpoint_root` is a new temporary folder if left out.
     """
-    distributed.require_one_process()
-    options = setup.demo_options(options)
-    synthetic.write(options["data_root"])
+    settings({"recipe": "demo", **options})
+    processes.require_one()
+    from datasets import stand_ins
+    from utils.method.data import demo_options
+
+    options = demo_options(options)
+    stand_ins.write(options["data_root"])
     train_classifier.train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", **options)
     return train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", rehearsal_size=150, **options)
 
 
 if __name__ == "__main__":
-    with command.line(
-        train_model, baseline, ablation, evaluate, predict, compare, demo, options=recipes.NAMES, example=EXAMPLE
-    ):
+    with command.line(train_model, baseline, ablation, evaluate, predict, compare, demo, example=EXAMPLE):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
-        train_model(split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", rehearsal_size=2000)
+        train_model(
+            split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100],
+            split_type="s0-t10",
+            prune=True,
+            rehearsal_size=2000,
+            mixmatch=True,
+        )
         # train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5")
         # train_model(split_list=[0, 50, 60, 70, 80, 90, 100], split_type="s50-t5")
         # train_model(split_list=[0, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 100], split_type="s50-t10")

@@ -3,12 +3,8 @@
 python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatch=True)'
 """
 
-from functools import partial
-
-from datasets.stream import TaskStream
-from utils import command, figures, plan, recipes, report, setup
-from utils.run import Run
-from utils.stage_one import compress_by_distillation, task_file, task_images, train_temporary
+from utils.running import command, processes
+from utils.running.options import FLAG, require, settings
 
 EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)'
 
@@ -22,43 +18,41 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
             With neither, "s0-t10".
         prune: compress each network step by step.
         mixmatch: train with unlabelled images too; False is plain supervised training.
-        **options: see `utils.recipes.Settings`, all by name.
+        **options: see `utils.running.options`, all by name.
 
-    Started by `torchrun`, the processes share out the tasks.
+    Started by `torchrun`, the processes share out the tasks; those that end before the last one return None.
 
-    Returns: the results, as written to `classifier_<dataset>_<split_type>_resnet18[_mixmatch]/results.json`. With
-        `dry_run=True` the plan, see `utils.plan`.
+    Returns: the results, as written to `classifier_<dataset>_<split_type>_resnet18[_mixmatch]/results.json`; of a dry
+        run the trainings and their seconds.
 
-    Raises: `utils.errors.UserError` for what the caller can mend.
+    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    settings = recipes.settings(**options)
-    train, test = setup.read(settings)
-    split = setup.split(split_list, split_type, len(train.class_names), settings)
-    others = setup.unlabelled_images(settings) if mixmatch else None
-    folder = setup.classifier_folder(settings, split, mixmatch)
-    arguments = setup.arguments(settings, split, train, prune=prune, mixmatch=mixmatch)
-    if mixmatch:
-        arguments |= setup.described("unlabeled", settings.unlabeled, others)
-    if settings.dry_run:
-        return plan.classifiers(settings, train, test, others, split, prune)
-    with Run(folder, settings, 1, arguments, free=["prune"], sharing="tasks") as run:
-        run.adopt("classifier_*", lambda index, name: [f"model_{name}.pt", f"model_{name}_prune.pt"])
-        stream = TaskStream(train, test, split.order, split.bounds, run.data_device)
-        unlabelled = None if others is None else others.images.to(run.data_device)
-        del train, test, others  # the stream has what the split needs of them
-        for task in run.console.each(run.share(stream.tasks), "stage one, tasks"):
-            images = task_images(stream, task, unlabelled, settings)
-            train_temporary(run, images)
+    chosen = settings(options)
+    require("prune", prune, FLAG)
+    require("mixmatch", mixmatch, FLAG)
+    from utils.method import data, stage_one  # torch takes seconds: after the call has been checked
+    from utils.results import figures, report
+    from utils.running.run import Run
+
+    split = data.split(chosen, split_list, split_type)
+    unlabelled, described = data.unlabelled(chosen) if mixmatch else (None, {})
+    folder = stage_one.folder(chosen, split.dataset, split.type, mixmatch)
+    configuration = {**split.configuration, **described, "prune": prune, "mixmatch": mixmatch, "recipe": chosen.recipe}
+    configuration |= chosen.deciding("run", "update", "network", "mixmatch", "choice", "compression")
+    with Run(folder, chosen, configuration, siblings="classifier_*") as run:
+        for task in run.each(processes.share(split.tasks), "stage one, tasks"):
+            network = stage_one.train_temporary(run, task, unlabelled)
             if prune:
-                compress_by_distillation(run, images)
-        run.wait_for([task_file(folder, task.name, compressed=prune) for task in stream.tasks])
-        results = report.classifier_results(folder, stream, run.configuration, prune)
-        draw = partial(figures.classifiers, folder, results)
-        return run.finish(results, report.classifier_table(results), draw)
+                stage_one.compress_by_distillation(run, task, unlabelled, network)
+        found = stage_one.results_of(run, split.tasks, prune)
+        if found is None:
+            return run.console.say("the other processes of this job are still at work; the last one writes the results")
+        results = report.stage_one(configuration, found)
+        return run.finish(results, report.stage_one_table(results), figures.stage_one)
 
 
 if __name__ == "__main__":
-    with command.line(train_model, options=recipes.NAMES, example=EXAMPLE):
+    with command.line(train_model, example=EXAMPLE):
         # The four CIFAR-100 splits; leave one active, or several to train them one after the other.
         train_model(
             split_list=[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], split_type="s0-t10", prune=True, mixmatch=True

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from datasets import augment
 from datasets.augment import Transform
-from utils.randomness import generator
+from utils.running.randomness import generator
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Batches:
     Args:
         parts: what a batch is made of, in this order.
         steps_per_epoch: how many batches are called an epoch.
-        key: names the training (seed, task, phase) for `utils.randomness`.
+        key: names the training (seed, task, phase) for `utils.running.randomness`.
         device: where batches are made; by default where the images are. From images elsewhere, which do not fit there,
             each batch's are copied as uint8 and augmented on the device.
     """

@@ -4,11 +4,10 @@ Beside them any folder of images is a data set: see `datasets.folder`.
 """
 
 import difflib
-import os
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,8 +16,8 @@ from torchvision.transforms.v2 import functional
 
 from datasets import files, folder, readers
 from datasets.files import Archive
-from datasets.image_set import ImageSet, empty_images
-from utils.errors import UserError
+from datasets.images import Channels, ImageSet, empty_images
+from utils.running.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ class Entry:
 
     title: str  # for tables: "CIFAR-100"
     archive: Archive  # its files
-    read: Callable[[Archive, Path, str], readers.Arrays]  # (archive, root, part) → images, labels, class names
-    mean: tuple[float, float, float]  # channel means of the official training set, of pixels in [0, 1]
-    std: tuple[float, float, float]  # channel standard deviations of the same
+    read: Callable[[readers.Contents, tuple[str, ...]], readers.Arrays]  # files, class names → images, labels, names
+    mean: Channels  # channel means of the official training set, of pixels in [0, 1]
+    std: Channels  # channel standard deviations of the same
     mirror: bool  # whether a mirrored image keeps its class
     aliases: tuple[str, ...] = ()  # other spellings, in lower case
 
@@ -91,22 +90,21 @@ def canonical_name(name: str, *others: str) -> str:
     Args:
         others: what else is accepted where the name was given, for the message.
 
-    Raises:
-        UserError: no such data set; the message lists the known ones and the nearest.
+    Raises: `UserError` for an unknown name; the message lists the known ones and the nearest.
     """
-    plain = "".join(name.split()).replace("-", "").replace("_", "").lower() if isinstance(name, str) else ""
+    plain = "".join(name[:100].split()).replace("-", "").replace("_", "").lower() if isinstance(name, str) else ""
     spellings = {spelling: key for key, entry in CATALOG.items() for spelling in (key, *entry.aliases)}
     if plain in spellings:
         return spellings[plain]
     nearest = difflib.get_close_matches(plain, spellings, n=1)
     hint = f"; did you mean {spellings[nearest[0]]!r}?" if nearest else ""
-    raise UserError(f"unknown data set {name!r}: expected one of {', '.join([*CATALOG, *others])}{hint}")
+    raise UserError(f"unknown data set {reprlib.repr(name)}: expected one of {', '.join([*CATALOG, *others])}{hint}")
 
 
 def short_name(name: str) -> str:
-    """What stands for a data set in file names: its canonical name; "folder-flowers" for "folder:~/flowers".
+    """Name of a data set in file names: its canonical one; "folder-flowers" for "folder:~/flowers".
 
-    Raises UserError for an unknown name.
+    Raises: `UserError` for an unknown name.
     """
     return folder.short_name(name) if folder.is_folder(name) else canonical_name(name, '"folder:PATH"')
 
@@ -114,7 +112,7 @@ def short_name(name: str) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two names stand for the same images, or for folders of which one lies in the other.
 
-    Raises UserError for an unknown name.
+    Raises: `UserError` for an unknown name.
     """
     if folder.is_folder(one) and folder.is_folder(other):
         return folder.overlap(one, other)
@@ -122,12 +120,12 @@ def same(one: str, other: str) -> bool:
 
 
 def title(name: str) -> str:
-    """How the data set is written in tables: "CIFAR-10" for "cifar10". Raises UserError for an unknown name."""
+    """Name of a data set in tables: "CIFAR-10" for "cifar10". Raises `UserError` for an unknown name."""
     return CATALOG[canonical_name(name)].title
 
 
 def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) -> ImageSet:
-    """Read a part of a data set: the one door through which images come.
+    """Reads a part of a data set: the one door through which images come.
 
     Args:
         name: of the table, read from the files under the folder `root` and downloaded where missing; or "folder:PATH".
@@ -136,17 +134,16 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
         image_size: height and width of the images. Those of the table are 32×32, and resized by torchvision's bilinear
             filter with antialiasing where another size is asked for; for a folder see `datasets.image_file`.
 
-    Raises:
-        UserError: unknown name, or files that are missing and cannot be downloaded, damaged, or not of the format.
+    Raises: `UserError` for an unknown name, and for files that are missing and cannot be downloaded, cannot be read,
+        are damaged, or not of the format.
     """
     if folder.is_folder(name):
         images, labels, class_names = folder.read(name, part, image_size)
         return ImageSet(short_name(name), images, labels, class_names, mean=None, std=None, mirror=True)
     name = canonical_name(name, '"folder:PATH"')
     entry = CATALOG[name]
-    part = "train" if part == "unlabeled" else part
-    place = Path(os.path.expanduser(root))
-    images, labels, class_names = entry.read(entry.archive, place, part)
+    contents, stand_in = files.read(entry.archive, files.usable(root), "train" if part == "unlabeled" else part)
+    images, labels, class_names = entry.read(contents, entry.archive.class_names)
     return ImageSet(
         name=name,
         images=_resized(torch.from_numpy(images), image_size),
@@ -155,7 +152,7 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
         mean=entry.mean,
         std=entry.std,
         mirror=entry.mirror,
-        stand_in=files.are_stand_ins(entry.archive, place, part),
+        stand_in=stand_in,
     )
 
 

@@ -6,24 +6,25 @@ A data set is then named by its place, "folder:PATH":
     PATH/test/<class>/…                 the images to test on, of the same classes or of some of them
 
 What is a class folder, what is an image file and in what order they come is as in torchvision's `ImageFolder`; how a
-file is read is in `datasets.image_file`. Files and folders whose names begin with a dot are passed over.
+file is read is in `datasets.image_file`. Files and folders whose names begin with a dot are passed over. Of a class
+each file counts once. A link to a folder is followed if it leads out of the data set, not back into it or above it.
 """
 
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, is_image_file, make_dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS, is_image_file
 
-from datasets import image_file
-from datasets.image_set import empty_images
-from utils.errors import UserError
+from datasets import files, image_file
+from datasets.images import empty_images
+from utils.running.errors import UserError, one_line
 
 PREFIX = "folder:"
 LONGEST_NAME = 60  # characters of a folder's name in the names of checkpoint folders, which the system limits
@@ -35,22 +36,24 @@ def is_folder(name: object) -> bool:
 
 
 def place(name: str) -> Path:
-    """PATH of "folder:PATH", absolute and with "~" expanded. Raises `UserError` if nothing follows the colon."""
+    """PATH of "folder:PATH", absolute and with "~" expanded.
+
+    Raises: `UserError` if nothing follows the colon, or the system cannot look there.
+    """
     path = name.removeprefix(PREFIX).strip()
     if not path:
         raise UserError(f'{name!r} names no folder: write "{PREFIX}PATH", PATH being where the images are')
-    return Path(os.path.abspath(os.path.expanduser(path)))
+    return Path(os.path.abspath(files.usable(path)))
 
 
 def short_name(name: str) -> str:
-    """What stands for "folder:PATH" in file names: "folder-" and PATH's last part, odd characters as "_"."""
+    """Name of "folder:PATH" in file names: "folder-" and PATH's last part, odd characters as "_"."""
     return "folder-" + re.sub(r"[^\w.-]", "_", place(name).name)[:LONGEST_NAME]
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether two places "folder:PATH" are one folder, or one lies inside the other, links followed."""
-    a, b = (Path(os.path.realpath(place(name))) for name in (one, other))
-    return a.is_relative_to(b) or b.is_relative_to(a)
+    return _overlap(*(_real(place(name)) for name in (one, other)))
 
 
 def read(name: str, part: str, size: int) -> tuple[Tensor, Tensor, tuple[str, ...]]:
@@ -64,80 +67,108 @@ def read(name: str, part: str, size: int) -> tuple[Tensor, Tensor, tuple[str, ..
         class_names, the names of the folders in train/ in alphabetical order. Images come in order of class, then of
         their paths.
 
-    Raises: `UserError` that names the folder or file for what is missing, empty, of a class that train/ has not, or no
-        image.
+    Raises: `UserError` that names the folder or file for what is missing, empty, closed, of a class that train/ has
+        not, or no image.
     """
     root = place(name)
-    if not root.is_dir():
-        raise UserError(f"{root} is not there or no folder: expected the folder that {name!r} names")
+    if files.kind(root) != "folder":
+        raise UserError(one_line(f"{root} is not there or no folder: expected the folder that {name!r} names"))
     if part == "unlabeled":
         class_names: tuple[str, ...] = ("unlabeled",)
-        listed = _listed(root.parent, {root.name: 0})
-        if not listed:
-            raise UserError(f"{root} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}")
+        listed = [(path, 0) for path in _images(root, {_real(root)})]
     else:
-        class_names = _class_names(root)
-        listed = _of_classes(root / part, class_names)
+        class_names, listed = _of_classes(root, part)
     images = _decoded([path for path, _ in listed], size)
     return images, torch.tensor([label for _, label in listed], dtype=torch.int64), class_names
 
 
-def _class_names(root: Path) -> tuple[str, ...]:
-    """The class folders in train/, alphabetically; those in test/ have to be among them."""
-    for part in ("train", "test"):
-        if not (root / part).is_dir():
+def _of_classes(root: Path, part: str) -> tuple[tuple[str, ...], list[tuple[str, int]]]:
+    """Names of the classes; path and class number of every image of a part. Each class folder has to hold one."""
+    for folder in (root / "train", root / "test"):
+        if files.kind(folder) != "folder":
             raise UserError(
-                f"{root} has no folder {part}: expected {root / 'train'} and {root / 'test'}, each with a folder of "
-                f"images for every class"
+                f"{root} has no folder {folder.name}: expected {root / 'train'} and {root / 'test'}, each with a "
+                f"folder of images for every class"
             )
-    names = _class_folders(root / "train")
-    strange = [name for name in _class_folders(root / "test") if name not in names]
+    train, test = (_class_folders(root / part) for part in ("train", "test"))
+    strange = [folder for folder in test if folder.name not in {known.name for known in train}]
     if strange:
         raise UserError(
-            f"{root / 'test' / strange[0]} is of a class that {root / 'train'} has not: expected the same classes in "
-            f"both; rename or remove it"
+            f"{strange[0]} is of a class that {root / 'train'} has not: expected the same classes in both; rename or "
+            f"remove it"
         )
-    return tuple(names)
+    names = tuple(folder.name for folder in train)
+    own = {_real(folder) for folder in (root / "train", root / "test", *train, *test)}
+    listed = []
+    for folder in train if part == "train" else test:
+        listed += [(path, names.index(folder.name)) for path in _images(folder, own)]
+    return names, listed
 
 
-def _class_folders(folder: Path) -> list[str]:
-    try:
-        names = [name for name in find_classes(folder)[0] if not name.startswith(".")]
-    except FileNotFoundError:  # torchvision's word for a folder without folders
-        names = []
-    except OSError as error:
-        raise UserError(f"{folder} cannot be read ({error.strerror}): make it readable") from error
-    if not names:
+def _class_folders(folder: Path) -> list[Path]:
+    """The folders in train/ or test/, alphabetically. A link to one of them, or to one above, is no class."""
+    found = [Path(entry) for entry in _entries(folder) if _is_folder(entry, {_real(folder)})]
+    if not found:
         raise UserError(f"{folder} has no class folder: expected a folder of images for every class in it")
-    for name in names:
-        if not name.isprintable():
-            raise UserError(f"{folder} has the class folder {name!r}: expected a printable name; rename it")
-    return names
+    for path in found:
+        if not path.name.isprintable():
+            raise UserError(f"{folder} has the class folder {path.name!r}: expected a printable name; rename it")
+    return found
 
 
-def _of_classes(folder: Path, class_names: Sequence[str]) -> list[tuple[str, int]]:
-    """Every image of the class folders with its class's number. Raises `UserError` for a folder without any."""
-    there = set(_class_folders(folder))
-    numbers = {name: number for number, name in enumerate(class_names) if name in there}
-    listed = _listed(folder, numbers)
-    filled = {label for _, label in listed}
-    for name, number in numbers.items():
-        if number not in filled:
-            raise UserError(
-                f"{folder / name} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}; add some, or "
-                f"remove the folder"
-            )
-    return listed
+def _images(folder: Path, own: set[Path]) -> list[str]:
+    """Path of every image file at any depth under a folder, each once, in order of their folders, then of their names.
+
+    Args:
+        own: folders, free of links, into or above which no link is followed.
+
+    Raises: `UserError` if there is none.
+    """
+    found: dict[str, str] = {}  # the path without links → the path
+    links, visited, waiting = [], set(), [str(folder)]
+    for here in waiting:
+        real = os.path.realpath(here)
+        if real in visited:
+            continue
+        visited.add(real)
+        for entry in _entries(here):
+            if _is_folder(entry, own):
+                waiting.append(entry.path)
+            elif is_image_file(entry.name) and not os.path.isdir(entry):
+                if entry.is_symlink():
+                    links.append(entry.path)
+                else:
+                    found[os.path.join(real, entry.name)] = entry.path
+    for path in sorted(links):
+        found.setdefault(os.path.realpath(path), path)
+    if not found:
+        raise UserError(f"{folder} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}")
+    return sorted(found.values(), key=os.path.split)
 
 
-def _listed(base: Path, numbers: dict[str, int]) -> list[tuple[str, int]]:
-    """Path and number of every image file at any depth under the folders `numbers` of `base`, in a fixed order."""
+def _entries(folder: Path | str) -> list[os.DirEntry]:
+    """What lies in a folder, by name, but for what begins with a dot."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    except OSError as error:
+        raise files.unreadable(Path(folder), error) from error
 
-    def wanted(path: str) -> bool:
-        inside = Path(path).relative_to(base).parts[1:]  # the folder itself is asked for by name, dot or not
-        return is_image_file(path) and not any(part.startswith(".") for part in inside)
 
-    return make_dataset(base, numbers, is_valid_file=wanted, allow_empty=True)
+def _is_folder(entry: os.DirEntry, own: Iterable[Path]) -> bool:
+    """Whether an entry is a folder, or a link to one that leads neither into nor above a folder of `own`."""
+    if not entry.is_symlink():
+        return entry.is_dir()
+    target = _real(entry.path)
+    return os.path.isdir(target) and not any(_overlap(target, folder) for folder in own)
+
+
+def _real(path: Path | str) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _decoded(paths: Sequence[str], size: int) -> Tensor:

@@ -2,18 +2,24 @@
 
 import warnings
 from os import PathLike
-from pathlib import Path
 
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from utils.errors import UserError
+from datasets import files
+from utils.running.errors import UserError, one_line
+
+# Pillow goes by what is in a file, not by its name: of all else that it reads, PostScript would be run by Ghostscript.
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
+
+# 8,000 × 8,000, beyond today's cameras. Reading takes some 14 bytes a pixel.
+MOST_PIXELS = 64_000_000
 
 
 def read(path: str | PathLike[str], size: int = 32) -> Tensor:
-    """The image in a file that PIL reads, for instance PNG or JPEG; of an animation the first picture.
+    """The image in a PNG, JPEG, BMP, PPM, PGM, TIFF or WebP file; of an animation the first picture.
 
     It is turned as its EXIF data say. What is transparent shows white. Grey is repeated over the channels, 16 bits are
     reduced to 8. Of an image that is not square the middle square is taken, so that nothing is squeezed; that is then
@@ -21,35 +27,39 @@ def read(path: str | PathLike[str], size: int = 32) -> Tensor:
 
     Returns: uint8 [3, size, size].
 
-    Raises: `UserError` that names the file if it is missing, damaged, no image, too large to be opened safely (PIL's
-        limit, 179 million pixels), or has pixels that are not 8 or 16 bits a channel.
+    Raises: `UserError` that names the file if it is missing, damaged, no such image, of more than `MOST_PIXELS` pixels,
+        or of pixels that are not 8 or 16 bits a channel.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path} is not there: expected the file of an image")
+    path = files.usable(path)
+    if files.kind(path) != "file":
+        raise UserError(one_line(f"{path} is not there: expected the file of an image"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but readable files
-            with Image.open(path) as opened:
-                square = _middle_square(_upright_rgb(opened, path))
-    except UserError:
-        raise
+            with Image.open(path, formats=FORMATS) as opened:
+                square = _middle_square(_upright_rgb(opened))
     except Exception as error:  # whatever a decoder raises on bytes that are none of its format
         reason = str(error).replace(str(path), "it").strip() or type(error).__name__
-        raise UserError(f"{path} cannot be read as an image ({reason[:120]}): replace it, or save it as PNG") from error
-    pixels = torch.frombuffer(bytearray(square.tobytes()), dtype=torch.uint8).view(square.height, square.width, 3)
-    return functional.resize(pixels.permute(2, 0, 1), [size, size], antialias=True).contiguous()
-
-
-def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
-    """Decodes, turns and converts to 8-bit RGB."""
-    if image.mode in ("I", "F"):
         raise UserError(
-            f"{path} has pixels of 32 bits (PIL's mode {image.mode!r}), of which none says what is white: save it "
-            f"with 8 bits a channel"
-        )
+            one_line(
+                f"{path} cannot be read as an image ({reason[:120]}): expected {', '.join(FORMATS)} with 8 or 16 bits "
+                f"a channel; replace it, or save it as PNG"
+            )
+        ) from error
+    return functional.resize(functional.pil_to_tensor(square), [size, size], antialias=True).contiguous()
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    """Decodes, turns and converts to 8-bit RGB. Raises ValueError for what is told by the header alone."""
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"{image.width}×{image.height} pixels, more than {MOST_PIXELS // 10**6} million")
+    # A grey PGM of 16 bits, and with some versions of Pillow a PNG, comes in 32; other images of 32 bits do not say
+    # what is white.
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG"))
+    if image.mode in ("I", "F") and not deep:
+        raise ValueError(f"pixels of 32 bits, mode {image.mode!r}")
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
+    if deep:
         high = (torch.frombuffer(bytearray(image.convert("I").tobytes()), dtype=torch.int32) >> 8).to(torch.uint8)
         image = Image.frombytes("L", image.size, high.numpy().tobytes())
     if image.has_transparency_data:

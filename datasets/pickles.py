@@ -1,8 +1,8 @@
 """The CIFAR archives' pickles: dictionaries of text, numbers, lists and NumPy arrays, written by Python 2.
 
-A pickle can name any function and have it called. Here only those names are known that the archives use, and even
-these lead to the few lines below instead of NumPy's own functions: nothing a file says runs code or reserves memory
-that the file does not fill.
+A pickle can name any function and have it called. Here a call is written down and never made, and of what is written
+down only an array's description is understood. So nothing that a file says runs code, changes what it names, or
+reserves memory that the file does not fill.
 """
 
 import io
@@ -10,19 +10,27 @@ import math
 import pickle
 import pickletools
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from utils.errors import UserError
+from utils.running.errors import UserError, one_line
 
-# What the unpickler raises on damaged input, from a missing opcode to a key that is a list.
-_DAMAGE = (
-    pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError, OverflowError,
-    RecursionError, TypeError, ValueError,
-)  # fmt: skip
+MOST_STEPS = 2_000_000  # CIFAR-100's training file has some 150,000
+MOST_CONTAINERS = 1000  # and some 20; so nothing is nested deeper than that
+
+# What is named: by NumPy 1 and in the official archives, by NumPy 2, and by Python 3 for bytes.
+_ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+_NAMES = (*_ARRAYS, "numpy.ndarray", "numpy.dtype", "_codecs.encode")
+
+_CONTAINERS = {"EMPTY_DICT", "DICT", "EMPTY_LIST", "LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+_STEPS = _CONTAINERS | {
+    "PROTO", "FRAME", "STOP", "MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET",
+    "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "APPEND", "APPENDS", "SETITEM",
+    "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+}  # fmt: skip
 
 
 def loads(data: bytes, path: Path) -> dict[str, Any]:
@@ -30,24 +38,20 @@ def loads(data: bytes, path: Path) -> dict[str, Any]:
 
     Values: int, bytes or str (as written), list, and numpy.ndarray (read-only) of a number type.
 
-    Raises:
-        UserError: the pickle is damaged, names anything but the archives' few NumPy types, or holds no dictionary.
-            `path` is only used to say so.
+    Raises: `UserError` if the pickle is damaged, names anything but the archives' few NumPy types, or holds no
+        dictionary. `path` is only used to say so.
     """
     try:
-        for opcode, index, _ in pickletools.genops(data):
-            # The unpickler's memo is a table as long as its highest index: one damaged byte could ask for gigabytes.
-            if opcode.name in ("PUT", "LONG_BINPUT") and index > len(data):
-                raise pickle.UnpicklingError(f"memo entry {index} in {len(data)} bytes")
-        content = _Unpickler(data, path).load()
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split())
+        _require_plain(data)
+        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        if not isinstance(content, dict):
+            raise ValueError(f"no dictionary but {type(content).__name__}")
+        return {text(key): _array(value) if isinstance(value, _Call) else value for key, value in content.items()}
+    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is cut short or damaged ({reason}): expected a pickle as in the CIFAR archives; replace it"
+            f"{path} is cut short, damaged or not to be trusted ({one_line(str(error))[:120]}): expected a pickle as in "
+            f"the CIFAR archives; replace it"
         ) from error
-    if not isinstance(content, dict) or not all(isinstance(key, str | bytes) for key in content):
-        raise UserError(f"{path} does not hold a dictionary with text keys, as the official CIFAR files do; replace it")
-    return {text(key): value.array if isinstance(value, _Array) else value for key, value in content.items()}
 
 
 def text(value: str | bytes) -> str:
@@ -55,114 +59,52 @@ def text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
+def _require_plain(data: bytes) -> None:
+    """Raises ValueError unless all steps are of the few, hold the bytes that they announce, and are not too many."""
+    containers = 0
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        containers += opcode.name in _CONTAINERS
+        # The memo is a table as long as its highest index: one damaged byte could ask for gigabytes.
+        beyond = "PUT" in opcode.name and argument > number
+        if opcode.name not in _STEPS or beyond or number > MOST_STEPS or containers > MOST_CONTAINERS:
+            raise ValueError(f"the step {opcode.name}, number {number}")
+
+
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, path: Path) -> None:
-        super().__init__(io.BytesIO(data), encoding="bytes")
-        self._path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        known = _KNOWN.get((module, name))
-        if known is None:
-            refused = f"{module}.{name}"
-            raise UserError(
-                f"{self._path} refers to {refused!r}, which has no place in image data: expected dictionaries, lists, "
-                "numbers, text and uint8 arrays only; do not trust this file, replace it"
-            )
-        return known
+    def find_class(self, module: str, name: str) -> "_Call":
+        if f"{module}.{name}" not in _NAMES:
+            raise pickle.UnpicklingError(f"{f'{module}.{name}'[:60]!r} has no place in image data")
+        return _Call(f"{module}.{name}")
 
 
-class _Dtype:
-    """What `numpy.dtype(code, align, copy)` and its state say about an array."""
+class _Call:
+    """A name, or what a pickle wants to have called by that name; and the state that it then sets."""
 
-    def __init__(self, code: str | bytes, *_align_and_copy: Any) -> None:
-        self._code = text(code)
-        if not re.fullmatch("[biuf][1248]", self._code):
-            raise pickle.UnpicklingError(f"an array of type {self._code!r}")
-        self.numpy = np.dtype(self._code)
+    __slots__ = ("arguments", "name", "state")
 
-    def __setstate__(self, state: tuple) -> None:
-        self.numpy = np.dtype(self._code).newbyteorder(text(state[1]))
+    def __init__(self, name: str, arguments: tuple = (), state: Any = None) -> None:
+        self.name, self.arguments, self.state = name, arguments, state
 
+    def __call__(self, *arguments: Any) -> "_Call | bytes":
+        match self.name, arguments:
+            case "_codecs.encode", (str() as characters, "latin1"):  # so Python 3 writes bytes by protocol 2
+                return characters.encode("latin-1")
+        return _Call(self.name, arguments)
 
-class _Array:
-    """What `numpy.ndarray`'s state says: (version, shape, dtype, whether in Fortran order, the numbers' bytes)."""
-
-    array: np.ndarray | None = None  # None until the state is set
-
-    def __setstate__(self, state: tuple) -> None:
-        _version, shape, dtype, fortran, data = state
-        if math.prod(shape) * dtype.numpy.itemsize != len(data) or min(shape, default=0) < 0:
-            raise pickle.UnpicklingError(f"an array of shape {shape} in {len(data)} bytes")
-        self.array = np.frombuffer(data, dtype.numpy).reshape(shape, order="F" if fortran else "C")
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
 
 
-_NDARRAY = object()  # only a mark for `_reconstruct`'s first argument: `numpy.ndarray` itself is never called
-
-
-def _reconstruct(subtype: object, shape: tuple, _code: str | bytes) -> _Array:
-    """An array without content: the shape is always (0,) here, and the state that follows gives the true one."""
-    if subtype is not _NDARRAY or shape != (0,):
-        raise pickle.UnpicklingError("an array not written by numpy.ndarray")
-    return _Array()
-
-
-def _encode(characters: str, encoding: str) -> bytes:
-    """Python 3 writes bytes as Latin-1 text into pickles of protocol 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes written as {encoding!r}")
-    return characters.encode("latin-1")
-
-
-_KNOWN = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 1 and the official archives
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 2
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
-}
-
-
-def dumps(content: dict[str, Any]) -> bytes:
-    """A pickle of protocol 2 whose text is Python 2's `str`, as in the official archives; Python 3's `pickle` cannot
-    write that type.
-
-    `content`: text keys; values are text, int below 2³¹, lists of these, or uint8 arrays.
-    """
-    return pickle.PROTO + b"\x02" + _dump(content) + pickle.STOP
-
-
-def _dump(value: Any) -> bytes:
-    match value:
-        case dict():
-            items = b"".join(_dump(key) + _dump(item) for key, item in value.items())
-            return pickle.EMPTY_DICT + pickle.MARK + items + pickle.SETITEMS
-        case list():
-            return pickle.EMPTY_LIST + pickle.MARK + b"".join(map(_dump, value)) + pickle.APPENDS
-        case str():
-            return _dump(value.encode("latin-1"))
-        case bytes() if len(value) < 256:
-            return pickle.SHORT_BINSTRING + bytes([len(value)]) + value
-        case bytes():
-            return pickle.BINSTRING + struct.pack("<i", len(value)) + value
-        case int() if 0 <= value < 256:
-            return pickle.BININT1 + bytes([value])
-        case int():
-            return pickle.BININT + struct.pack("<i", value)
-        case np.ndarray() if value.dtype == np.uint8:
-            return _dump_array(value)
+def _array(call: _Call) -> np.ndarray:
+    """The array of a state that NumPy sets: (version, shape, dtype, whether in Fortran order, the numbers' bytes)."""
+    match call.state:
+        case (_, tuple() as shape, _Call(name="numpy.dtype") as dtype, fortran, bytes() as numbers):
+            code, order = text(dtype.arguments[0]), text(dtype.state[1])
         case _:
-            raise TypeError(f"no {type(value).__name__} in a CIFAR pickle")
-
-
-def _dump_array(array: np.ndarray) -> bytes:
-    """Byte for byte what NumPy under Python 2 writes for a uint8 array, but for memo entries."""
-    empty = (
-        b"cnumpy.core.multiarray\n_reconstruct\n" b"cnumpy\nndarray\n"
-        + _dump(0) + pickle.TUPLE1 + _dump("b") + pickle.TUPLE3 + pickle.REDUCE
-    )  # fmt: skip
-    uint8 = b"cnumpy\ndtype\n" + _dump("u1") + _dump(0) + _dump(1) + pickle.TUPLE3 + pickle.REDUCE
-    uint8 += pickle.MARK + _dump(3) + _dump("|") + 3 * pickle.NONE + _dump(-1) + _dump(-1) + _dump(0)
-    uint8 += pickle.TUPLE + pickle.BUILD
-    shape = pickle.MARK + b"".join(map(_dump, array.shape)) + pickle.TUPLE
-    state = pickle.MARK + _dump(1) + shape + uint8 + pickle.NEWFALSE + _dump(array.tobytes()) + pickle.TUPLE
-    return empty + state + pickle.BUILD
+            raise ValueError("a call that makes no array")
+    if call.name not in _ARRAYS or not re.fullmatch("[<>|=][biuf][1248]", order + code):
+        raise ValueError(f"an array of type {code[:20]!r}")
+    numbers = np.frombuffer(numbers, np.dtype(order + code))
+    if len(shape) > 2 or set(map(type, shape)) != {int} or math.prod(shape) != len(numbers) or min(shape) < 0:
+        raise ValueError(f"an array of another shape than its {len(numbers)} numbers")
+    return numbers.reshape(shape, order="F" if fortran else "C")

@@ -1,176 +1,166 @@
-"""How a data set's classes are cut into tasks: split types, split lists and the class order.
+"""Tasks: what is learned one after the other, and which training images are in reach meanwhile.
 
-A split list holds the tasks' bounds: ``[0, 50, 60, 70, 80, 90, 100]`` has six tasks, task ``i`` being the classes
-``split_list[i] .. split_list[i + 1] - 1`` in the class order. A split type is the field's short name for it:
-``"sA-tB"`` is a first task of A classes and then B tasks more; ``"s0-tB"`` is B tasks, none of them special.
+A split's tasks are ranges of classes of one data set, a sequence's tasks are whole data sets; whoever trains sees tasks
+only. Labels are *global*: task i's classes are the numbers `first` … `last`−1, in the order of learning. *Task-local*
+labels count from 0 inside a task.
 """
 
-import re
-import reprlib
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from numbers import Integral
 
-import numpy as np
+import torch
 
-from utils.errors import UserError
+from datasets.images import Images, ImageSet, measured
+from utils.running.errors import UserError
+from utils.running.randomness import generator
+
+Channels = tuple[float, float, float]
 
 
-def parse_split_type(split_type: str) -> tuple[int, int]:
-    """The numbers (A, B) in ``"sA-tB"``: A >= 0 classes in the first task, then B >= 1 tasks.
+class OutOfReach(RuntimeError):  # noqa: N818 - the word of the protocol
+    """Code asked for training images that the incremental protocol puts out of reach: an error in the code."""
 
-    Raises:
-        UserError: for anything else. Leading zeros are refused because runs are stored by this name, and one split
-            is to have one name.
+
+@dataclass(eq=False)
+class Task:
+    """One task. Its training images are in reach inside `with task:` only, and gone afterwards.
+
+    Attributes:
+        index: from 0.
+        name: in file names: "0to10", "mnist".
+        first: the global label of its first class.
+        class_names: of its classes, in the order of their labels.
+        class_keys: what tells each class from all others in the keys of random numbers.
+        test: its test images, global labels.
+        mean, std: channel means and deviations by which its images are normalised, of pixels in [0, 1].
+        mirror: whether a mirrored image keeps its class.
+        stand_in: whether the images are drawn stand-ins for the data set's.
+        fingerprint: of its training images.
     """
-    pattern = r"s(0|[1-9][0-9]{0,5})-t([1-9][0-9]{0,5})"
-    if not isinstance(split_type, str) or (match := re.fullmatch(pattern, split_type)) is None:
-        raise UserError(
-            f'split_type is {reprlib.repr(split_type)}, expected "sA-tB" with A classes in the first task and '
-            'B tasks after it: write it like "s50-t5", or "s0-t10" for ten equal tasks'
-        )
-    return int(match[1]), int(match[2])
+
+    index: int
+    name: str
+    first: int
+    class_names: tuple[str, ...]
+    class_keys: list[tuple]
+    test: Images
+    mean: Channels
+    std: Channels
+    mirror: bool
+    stand_in: bool
+    training_images: Images = field(repr=False)
+    fingerprint: str = ""
+    _open: bool = False
+
+    def __post_init__(self) -> None:
+        self._kept: Images | None = self.training_images
+        local = Images(self._kept.images, self._kept.labels - self.first, self._kept.indices)
+        self.fingerprint = local.fingerprint()
+        del self.training_images
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes it has."""
+        return len(self.class_names)
+
+    @property
+    def last(self) -> int:
+        """One more than the global label of its last class."""
+        return self.first + self.num_classes
+
+    @property
+    def train(self) -> Images:
+        """Its training images, global labels. Raises `OutOfReach` unless the task has begun and not ended."""
+        if not self._open:
+            raise OutOfReach(f"training images of task {self.name} asked for while it is not trained")
+        return self._kept
+
+    def __enter__(self) -> "Task":
+        if self._kept is None:
+            raise OutOfReach(f"task {self.name} has ended: its training images are gone")
+        self._open = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open, self._kept = False, None
 
 
-def split_list_of(split_type: str, num_classes: int = 100) -> list[int]:
-    """The bounds that ``split_type`` alone stands for: all classes of the data, the tasks after the first equal.
-
-    Returns:
-        B + 1 bounds for ``"s0-tB"``, B + 2 for ``"sA-tB"`` with A > 0.
-
-    Raises:
-        UserError: if the first task leaves no class for the others, or those cannot be equal.
-    """
-    first, num_tasks = parse_split_type(split_type)
-    rest = num_classes - first
-    if rest < 1:
-        raise UserError(
-            f'split_type="{split_type}" leaves no class for the tasks after the first: the data has {num_classes} '
-            f"classes, so begin with fewer than {num_classes}"
-        )
-    if rest % num_tasks:
-        fitting = [str(tasks) for tasks in range(1, rest + 1) if rest % tasks == 0]
-        raise UserError(
-            f'split_type="{split_type}" cuts {rest} classes into {num_tasks} tasks, which cannot be equal: '
-            f"use a number of tasks out of {', '.join(fitting)}, or give a split_list"
-        )
-    return ([0] if first else []) + list(range(first, num_classes + 1, rest // num_tasks))
-
-
-def split_type_of(split_list: Sequence[int]) -> str:
-    """The type of a valid split list: ``"s0-tB"`` for B equal tasks, else ``"sA-tB"`` with the first task as A.
-
-    A first task as large as the later ones is not told apart from them: ``[0, 50, 100]`` is ``"s0-t2"``, although
-    ``"s50-t1"`` describes it as well.
-    """
-    sizes = _task_sizes(split_list)
-    return f"s0-t{len(sizes)}" if len(set(sizes)) == 1 else f"s{sizes[0]}-t{len(sizes) - 1}"
-
-
-def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_classes: int = 100) -> list[int]:
-    """The tasks' bounds, from a split list, a split type, or both.
-
-    A list may end before the data's last class and its tasks may differ in size. Given both, they must agree in the
-    number of tasks and, unless the type is ``"s0-tB"``, in the first task's size.
+def class_ranges(train: ImageSet, test: ImageSet, order: Sequence[int], bounds: Sequence[int]) -> list[Task]:
+    """Cuts a data set into tasks.
 
     Args:
-        split_list: at least two integers that rise strictly from 0 to at most ``num_classes``, or None.
-        split_type: ``"sA-tB"``, or None; :func:`split_type_of` then names the list.
-        num_classes: how many classes the data has.
+        train, test: the data set's two parts, with its own label numbers.
+        order: all class numbers, in the order of learning.
+        bounds: rising from 0; task i has the classes order[bounds[i]:bounds[i+1]]. Later classes are left out.
 
-    Returns:
-        The bounds as a new list of Python integers.
+    A set without means and deviations of its own is normalised by those of the first task's training images, as later
+    ones are not known before.
 
-    Raises:
-        UserError: if the list or the type is not as above, they disagree, or both are None.
+    Raises: `UserError` if a class of the split has no training or no test image.
     """
-    if split_list is None:
-        if split_type is None:
-            raise UserError('neither split_list nor split_type is given: give one of them, such as split_type="s0-t10"')
-        return split_list_of(split_type, num_classes)
-    bounds = _integers("split_list", split_list, "such as [0, 10, 20]")
-    if len(bounds) < 2 or bounds[0] != 0:
+    order = list(order)[: bounds[-1]]
+    names = [train.class_names[number] for number in order]
+    parts = [relabelled(part, order, title) for part, title in ((train, "training"), (test, "test"))]
+    tasks: list[Task] = []
+    for index, (first, last) in enumerate(pairwise(bounds)):
+        images, tested = (part.select((part.labels >= first) & (part.labels < last)) for part in parts)
+        mean, std = (tasks[0].mean, tasks[0].std) if tasks else (train.mean, train.std)
+        if mean is None:
+            mean, std = measured(images.images)
+        keys = [(label,) for label in range(first, last)]
+        shown = (mean, std, train.mirror, train.stand_in)
+        tasks.append(Task(index, f"{first}to{last}", first, tuple(names[first:last]), keys, tested, *shown, images))
+    return tasks
+
+
+def relabelled(part: ImageSet, order: list[int], title: str) -> Images:
+    """The images of the classes in `order`, each labelled by its class's place there."""
+    place = torch.full((len(part.class_names),), -1)
+    place[torch.tensor(order)] = torch.arange(len(order))
+    labels = place[part.labels]
+    counts = torch.bincount(labels[labels >= 0], minlength=len(order)).tolist()
+    missing = [part.class_names[number] for number, count in zip(order, counts, strict=True) if count == 0]
+    if missing:
         raise UserError(
-            f"split_list is {reprlib.repr(bounds)}, expected 0 and then the end of every task: "
-            "write it like [0, 10, 20]"
+            f"{part.name} has no {title} image of {len(missing)} classes of the split, {missing[0]} the "
+            f"first: give a split_list or class_order within the classes that are there"
         )
-    for before, after in pairwise(bounds):
-        if after <= before:
-            raise UserError(f"split_list has {after} after {before}, expected it to rise: give every task a class")
-    if bounds[-1] > num_classes:
-        raise UserError(
-            f"split_list goes up to {bounds[-1]}, expected at most {num_classes}, the number of classes in the data: "
-            "end it there"
+    kept = (labels >= 0).nonzero().flatten()
+    images = part.images if len(kept) == len(part) else part.images[kept]  # no second copy of the whole set
+    return Images(images, labels[kept], kept)
+
+
+def data_sets(parts: Sequence[tuple[ImageSet, ImageSet]]) -> list[Task]:
+    """Makes a task of every data set, given by its training and test part."""
+    tasks, first = [], 0
+    for index, (train, test) in enumerate(parts):
+        images, tested = (
+            Images(part.images, part.labels + first, torch.arange(len(part.labels))) for part in (train, test)
         )
-    if split_type is not None:
-        _check_agreement(bounds, split_type)
-    return bounds
+        names = tuple(train.class_names)
+        keys = [(train.name, label) for label in range(len(names))]
+        shown = (train.mean, train.std, train.mirror, train.stand_in)
+        tasks.append(Task(index, train.name, first, names, keys, tested, *shown, images))
+        first += len(names)
+    return tasks
 
 
-def _check_agreement(bounds: list[int], split_type: str) -> None:
-    first, later = parse_split_type(split_type)
-    sizes = _task_sizes(bounds)
-    if len(sizes) == later + (first > 0) and first in (0, sizes[0]):
-        return
-    expected = _count(later, "task") if first == 0 else f"{later + 1} tasks, the first of {first} classes"
-    raise UserError(
-        f'split_type="{split_type}" stands for {expected}, but split_list has {len(sizes)}, the first of {sizes[0]} '
-        f'classes: give split_type="{split_type_of(bounds)}" with this list, or leave one of the two out'
-    )
+def hold_out(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
+    """Splits off a share of each class, at least one image: (to train on, held out).
 
+    Which images are held out depends on the seed and the class only.
 
-def class_order(spec: int | Sequence[int] | None, num_classes: int) -> list[int]:
-    """The order in which the data's classes are learned: position in the order -> label in the data's files.
-
-    Args:
-        spec: None for 0, 1, 2, ...; a seed for a random order, 1993 being the field's usual one (Rebuffi et al. 2017,
-            iCaRL, and most work since); or the order itself.
-        num_classes: how many classes the data has.
-
-    Returns:
-        A permutation of ``0 .. num_classes - 1`` as Python integers.
-
-    Raises:
-        UserError: for a seed outside 0 .. 2**32 - 1, and for a list with missing, repeated or unknown classes.
+    Raises: `UserError` if a class would keep no image to train on.
     """
-    if spec is None:
-        return list(range(num_classes))
-    if isinstance(spec, Integral) and not isinstance(spec, bool):
-        if not 0 <= spec < 2**32:
-            raise UserError(f"class_order is the seed {spec}, expected 0 to {2**32 - 1}: use one such as 1993")
-        # The legacy generator, because the published class orders were drawn from it.
-        return np.random.RandomState(int(spec)).permutation(num_classes).tolist()
-    order = _integers("class_order", spec, "a seed such as 1993, or None")
-    counts = Counter(order)
-    faults = {
-        "missing": [label for label in range(num_classes) if label not in counts],
-        "repeated": [label for label, count in counts.items() if count > 1],
-        "unknown": [label for label in counts if not 0 <= label < num_classes],
-    }
-    found = "; ".join(f"{fault}: {reprlib.repr(labels)[1:-1]}" for fault, labels in faults.items() if labels)
-    if found:
-        raise UserError(
-            f"class_order has {found}; expected each of the {num_classes} classes 0 to {num_classes - 1} once: "
-            "mend the list, or give a seed such as 1993"
-        )
-    return order
-
-
-def _task_sizes(split_list: Sequence[int]) -> list[int]:
-    return [end - start for start, end in pairwise(split_list)]
-
-
-def _integers(name: str, values: object, otherwise: str) -> list[int]:
-    """``values`` as Python integers; NumPy's are welcome, truth values and floats are not."""
-    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
-        raise UserError(f"{name} is {reprlib.repr(values)}, expected a list of integers: give one, {otherwise}")
-    for value in values:
-        if not isinstance(value, Integral) or isinstance(value, bool):
-            raise UserError(f"{name} holds {reprlib.repr(value)}, expected integers only: write whole numbers")
-    return [int(value) for value in values]
-
-
-def _count(number: int, noun: str) -> str:
-    plural = noun + ("es" if noun.endswith("s") else "s")
-    return f"{number} {noun if number == 1 else plural}"
+    held = torch.zeros(len(images), dtype=torch.bool)
+    for label in images.labels.unique().tolist():
+        rows = (images.labels == label).nonzero().flatten()
+        count = max(1, round(fraction * len(rows)))
+        if count >= len(rows):
+            raise UserError(
+                f"a class has {len(rows)} training images, too few to hold out {count} of them: "
+                f"expected at least {count + 1}"
+            )
+        held[rows[torch.randperm(len(rows), generator=generator("cpu", seed, "held out", label))[:count]]] = True
+    return images.select(~held), images.select(held)

@@ -1,11 +1,15 @@
 """EDE-Net: one sub-model per task, joined at the output layer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.resnet import ResNet18, resnet18
+from models.resnet import ResNet18
+from utils.running import checkpoint
+from utils.running.errors import UserError
 
 
 class EDENet(nn.Module):
@@ -16,9 +20,15 @@ class EDENet(nn.Module):
 
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
-        meta: what the file beside the weights says (class names and order, exemplars, results);
-            empty for a network that was not loaded from a file.
+        meta: what its file says besides (class names and order, exemplars, configuration); empty for a network that
+            was not loaded from a file.
     """
+
+    KIND = "ede_net"  # of its checkpoints, and what they hold at least
+    FORM = {
+        "widths": [[int]], "classes_per_task": [int], "model": dict, "fingerprint": str,
+        "class_names": [str], "tasks": [[(str, int)]], "image_size": int, "exemplars": dict, "configuration": dict,
+    }
 
     def __init__(self, submodels: Iterable[ResNet18] = ()):
         super().__init__()
@@ -65,17 +75,30 @@ class EDENet(nn.Module):
                 module.eval()
         return self
 
-    @classmethod
-    def from_widths(cls, widths: Sequence[Sequence[int]], classes_per_task: Sequence[int]) -> "EDENet":
-        """A network of these widths and heads with fresh weights."""
-        return cls(resnet18(classes, w) for classes, w in zip(classes_per_task, widths, strict=True))
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a checkpoint says of the network so that it can be built again."""
+        return {"widths": [list(widths) for widths in self.widths], "classes_per_task": self.classes_per_task}
 
     @classmethod
-    def load(cls, path: str, device: str | torch.device = "cpu") -> "EDENet":
-        """The network of a `stage_<t>.pt`, in evaluation mode; what else the file holds is in `meta`.
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> "EDENet":
+        """Loads the network of a `stage_<t>.pt`, in evaluation mode; what else the file holds is in `meta`.
 
-        Raises: `utils.errors.UserError` if the file is missing, damaged or of another kind.
+        Raises: `UserError` if the file is missing, damaged or of another kind.
         """
-        from utils import checkpoint  # here, since utils.checkpoint knows how the networks are built
+        return cls.built(checkpoint.read(Path(path), cls.KIND, device, cls.FORM), Path(path))
 
-        return checkpoint.load_ede_net(path, device)
+    @classmethod
+    def built(cls, content: dict[str, Any], path: Path) -> "EDENet":
+        """The network of a checkpoint's content, which lies at `path`, on the device of its tensors."""
+        widths, classes, state = content["widths"], content["classes_per_task"], content["model"]
+        if not 0 < len(widths) == len(classes) == len({name.split(".")[1] for name in state}):
+            raise UserError(f"{path} holds other weights than those of {len(widths)} sub-models: make it anew")
+        with torch.device("meta"):  # nothing is allocated for what a damaged file may say
+            try:
+                net = cls(ResNet18(count, each) for count, each in zip(classes, widths, strict=True))
+            except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+                raise UserError(f"{path} does not describe an EDE-Net ({error!r}): make it anew") from error
+        checkpoint.load_weights(net, state, path, assign=True)
+        net.meta = {name: value for name, value in content.items() if name != "model"}
+        return net.to(memory_format=torch.channels_last).eval()

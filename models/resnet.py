@@ -5,10 +5,15 @@ each. The widths are free, so that a compressed network is an ordinary ResNet-18
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from utils.running import checkpoint
+from utils.running.errors import UserError
 
 BLOCKS_PER_STAGE = 2
 STAGES = 4
@@ -62,6 +67,9 @@ class ResNet18(nn.Module):
     `forward`: images, float [B, 3, H, W] in [0, 1] -> logits, float [B, num_classes], over the task's own classes.
     """
 
+    KIND = "classifier"  # of its checkpoints, and what they hold at least
+    FORM = {"widths": [int], "num_classes": int, "model": dict, "fingerprint": str}
+
     mean: Tensor
     std: Tensor
 
@@ -108,6 +116,25 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a checkpoint says of the network so that it can be built again."""
+        return {"widths": list(self.widths), "num_classes": self.num_classes}
+
+    @classmethod
+    def built(cls, content: dict[str, Any], path: Path) -> "ResNet18":
+        """The network of a checkpoint's content, which lies at `path`, in evaluation mode on the device of its tensors.
+
+        Raises: `UserError` if the content is of something else.
+        """
+        with torch.device("meta"):  # nothing is allocated for what a damaged file may say
+            try:
+                model = cls(content["num_classes"], content["widths"])
+            except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+                raise UserError(f"{path} does not describe a ResNet-18 ({error!r}): make it anew") from error
+        checkpoint.load_weights(model, content["model"], path, assign=True)
+        return model.to(memory_format=torch.channels_last).eval()
 
     def grow_head(self, classes: int, seed: int) -> None:
         """Gives the head so many more outputs: the old rows stay as they are, the new ones are a function of `seed`.

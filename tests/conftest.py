@@ -1,4 +1,4 @@
-"""What several test files share: tiny stand-in data, and one tiny run of both stages."""
+"""What several test files share: tiny stand-in data, and one tiny run of both stages and of the sequence."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,35 +8,28 @@ import torch
 
 import train_classifier
 import train_EDE_Net
-from datasets import synthetic
-from utils import figures
+import trainMTIL
+from datasets import stand_ins
+from utils.results import figures
 
 torch.set_num_threads(1)
 
 SPLIT = {"split_list": [0, 3, 6, 9], "split_type": "s0-t3"}
+SHARED = {"recipe": "demo", "device": "cpu", "amp": "off", "widths": [4, 6, 8, 10], "epochs": 2, "finetune_epochs": 2}
 TINY = {
-    "recipe": "demo",
-    "device": "cpu",
-    "amp": "off",
-    "widths": [4, 6, 8, 10],
-    "min_width": 2,
-    "epochs": 2,
-    "distill_epochs": 1,
-    "finetune_epochs": 2,
-    "batch_size": 16,
-    "unlabeled_batch_size": 8,
-    "finetune_batch_size": 16,
-    "max_accuracy_loss": 100.0,
-    "lambda_u": 10.0,
+    **SHARED,
+    **{"batch_size": 16, "unlabeled_batch_size": 8, "finetune_batch_size": 16, "lambda_u": 10.0},
+    **{"min_width": 2, "max_accuracy_loss": 100.0, "distill_epochs": 1},
 }
 REHEARSAL = 31  # 10 exemplars a class after the first task, 5 after the second, 3 after the third
+SEQUENCE = ["mnist", "svhn", "cifar10"]
 
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory) -> Path:
-    """A data root: 9 classes of CIFAR-100 with 12 + 5 images each, and CIFAR-10, drawn."""
+    """A data root, drawn: 9 classes of CIFAR-100, and the sequence's data sets, with 12 + 5 images a class."""
     folder = tmp_path_factory.mktemp("data")
-    synthetic.write(folder, train_per_class=12, test_per_class=5, classes=9, sets=("cifar100", "cifar10"))
+    stand_ins.write(folder, train_per_class=12, test_per_class=5, classes=9, sets=("cifar100", *SEQUENCE))
     return folder
 
 
@@ -67,8 +60,26 @@ def finished(tiny_options, tmp_path_factory) -> SimpleNamespace:
     )
 
 
+@pytest.fixture(scope="session")
+def finished_sequence(stand_in, tmp_path_factory) -> SimpleNamespace:
+    """A finished sequence of three data sets, two exemplars a class. Read it, or copy it; never write to it."""
+    root = tmp_path_factory.mktemp("sequence")
+    options = {**SHARED, "batch_size": 32, "min_updates": 3, "data_root": str(stand_in), "checkpoint_root": str(root)}
+    first = trainMTIL.train_MTIL_classifier(SEQUENCE, **options)
+    second = trainMTIL.train_EDE_Net(SEQUENCE, num_per_class=2, **options)
+    folder = root / "MTIL"
+    return SimpleNamespace(
+        root=root,
+        options=options,
+        classifier=folder / "classifier_resnet18",
+        ede_net=folder / "EDE_Net_resnet18",
+        stage_one=first,
+        stage_two=second,
+    )
+
+
 @pytest.fixture
 def without_figures(monkeypatch) -> None:
-    """Runs draw nothing: a figure takes longer than a tiny training. The run in `finished` has drawn its own."""
-    for name in ("classifiers", "ede_net"):
+    """Runs draw nothing: a figure takes longer than a tiny training. The runs in the fixtures above drew their own."""
+    for name in ("stage_one", "stage_two", "sequence_one", "sequence_two", "exemplars"):
         monkeypatch.setattr(figures, name, lambda *arguments: None)

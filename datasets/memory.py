@@ -1,0 +1,107 @@
+"""The exemplar memory: images chosen once, later only shortened from the end of each class's list."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets.images import Images, joined
+from datasets.tasks import Task
+from utils.running.errors import UserError
+from utils.running.randomness import generator
+
+
+def random_order(count: int, key: tuple) -> list[int]:
+    """Positions 0..count−1 in a random order that is a function of the key: any beginning is a uniform sample."""
+    return torch.randperm(count, generator=generator("cpu", *key)).tolist()
+
+
+def herding_order(features: Tensor, count: int) -> list[int]:
+    """Positions in the order of herding (Rebuffi et al. 2017, iCaRL, arXiv 1611.07725, algorithm 4).
+
+    Greedily takes the row that brings the mean of those taken nearest to the mean of all; rows are scaled to unit
+    length first, and no row is taken twice.
+
+    Args:
+        features: [N, D] of one class's training images.
+        count: how many to take, at most N.
+    """
+    features = torch.nn.functional.normalize(features.double(), dim=1)
+    mean = features.mean(dim=0)
+    total = torch.zeros_like(mean)
+    left = torch.ones(len(features), dtype=torch.bool, device=features.device)
+    order = []
+    for taken in range(min(count, len(features))):
+        distance = ((total + features) / (taken + 1) - mean).norm(dim=1)
+        nearest = int(distance.masked_fill(~left, float("inf")).argmin())
+        left[nearest] = False
+        total += features[nearest]
+        order.append(nearest)
+    return order
+
+
+class Memory:
+    """The exemplars' pixels, one list a class seen, most wanted first: what stage two has of old tasks, and all it has.
+
+    Args:
+        size: exemplars in all, shared evenly by the classes seen.
+        per_class: exemplars of each class, in place of a size.
+        classes: for each global label its exemplars.
+    """
+
+    def __init__(self, size: int = 0, per_class: int | None = None, classes: Sequence[Images] = ()):
+        self.size, self.per_class = size, per_class
+        self.classes = list(classes)
+
+    def share(self, classes: int) -> int:
+        """Exemplars a class when so many classes have been seen."""
+        return self.size // classes if self.per_class is None else self.per_class
+
+    def add(self, task: Task, orders: Sequence[Sequence[int]]) -> None:
+        """Remembers the classes of a task, and shortens every list to its new share.
+
+        Args:
+            task: begun, the next one after those remembered.
+            orders: for each of its classes, in order of label, positions among that class's images, most wanted first.
+        """
+        if task.first != len(self.classes):
+            raise ValueError(f"task {task.name} begins at class {task.first}, {len(self.classes)} are remembered")
+        for label, order in zip(range(task.first, task.last), orders, strict=True):
+            if len(set(order)) != len(order):
+                raise ValueError(f"an exemplar of class {label} was drawn twice")
+            of_class = task.train.select(task.train.labels == label)
+            self.classes.append(of_class.select(torch.tensor(order, dtype=torch.int64)))
+        share = self.share(len(self.classes))
+        self.classes = [images.select(torch.arange(min(share, len(images)))) for images in self.classes]
+
+    def images(self, first: int = 0, last: int | None = None) -> Images:
+        """The exemplars of the classes `first` … `last`−1, by default of all, in the order of their labels."""
+        nothing = torch.empty(0, dtype=torch.int64)
+        return joined(
+            self.classes[first:last] or [Images(torch.empty(0, 3, 1, 1, dtype=torch.uint8), nothing, nothing)]
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of it: all exemplars as one `Images`."""
+        return vars(self.images()) if self.classes else {}
+
+    def load_state_dict(self, state: dict[str, Any], classes: int) -> None:
+        """Takes up what `state_dict` gave, of so many classes seen.
+
+        Raises: `UserError` if that is not what the state holds.
+        """
+        try:
+            kept = Images(**{name: value.cpu() for name, value in state.items()}) if state else None
+            self.classes = [kept.select(kept.labels == label) for label in range(classes)] if kept else []
+        except (TypeError, AttributeError, RuntimeError, IndexError) as error:
+            raise UserError(f"a checkpoint's exemplars are damaged ({error!r}): make it anew") from error
+
+
+def require_room(size: int, classes: int) -> None:
+    """Raises `UserError` if `size` leaves no exemplar for each of `classes` old classes."""
+    if size < classes:
+        raise UserError(
+            f"rehearsal_size={size} is less than one exemplar for each of {classes} old classes: "
+            f"expected at least {classes}"
+        )

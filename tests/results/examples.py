@@ -1,0 +1,120 @@
+"""Results as the runs leave them, small and made by hand: every number is decided by `task`, `stage` and `seed`."""
+
+from utils.results import report
+
+SPLIT = {"dataset": "cifar100", "split_type": "s0-t3", "split_list": [0, 3, 6, 9], "class_order": None, "seed": 0}
+CONFIGURATION = {**SPLIT, "mixmatch": True, "prune": True, "selection": "validation", "recipe": "demo"}
+STAGE_ONE = {**CONFIGURATION, "lambda_u": 10.0, "weight_decay": 0.0005}
+STAGE_TWO = {**CONFIGURATION, "rehearsal_size": 30, "weight_decay": 0.0005, "finetune_lr": 0.002}
+
+
+def history(epochs, first_loss=2.0, judged=False):
+    """Losses that fall, and accuracies where they are asked for."""
+    entries = [{"epoch": n, "loss": first_loss / n, "lr": 0.1} for n in range(1, epochs + 1)]
+    return [{**entry, "accuracy": 10.0 * entry["epoch"]} if judged else entry for entry in entries]
+
+
+def network(task, width=16, **more):
+    """Results of a network of stage one."""
+    return {
+        "widths": [width, 2 * width, 4 * width, 8 * width],
+        "parameters": 1000 * width * width,
+        "flops": 10_000 * width * width,
+        "selected_epoch": 2,
+        "selection_accuracy": 70.0 + task,
+        "test_accuracy": 60.0 + task + width / 4,
+        "seconds": 5.0,
+        "history": history(3, 2.0 + task, judged=True),
+        **more,
+    }
+
+
+def compression(task):
+    """Results of a compression whose first round was accepted and whose second was not."""
+    rounds = [network(task, 8, accepted=True), network(task, 4, accepted=False)]
+    return {**network(task, 8), "rounds": rounds}
+
+
+def stage_one(compressed=True, tasks=3, **options):
+    """Content of stage one's results.json."""
+    found = [
+        {
+            "task": f"{3 * task}to{3 * task + 3}",
+            "classes": [f"class {3 * task + label}" for label in range(3)],
+            "before": network(task),
+            "after": compression(task) if compressed else None,
+        }
+        for task in range(tasks)
+    ]
+    return report.stage_one({**STAGE_ONE, **options}, found)
+
+
+def stage(task, seed=0):
+    """Results of the stage after a task: of 100 test images a task."""
+    correct = [70 - 10 * (task - i) + seed for i in range(task + 1)]
+    return {
+        "correct": correct,
+        "within": [count + 20 for count in correct],
+        "elsewhere": [5 * task + i for i in range(task + 1)],
+        "total": [100] * (task + 1),
+        "widths": [[8, 16, 32, 64]] * (task + 1),
+        "parameters": 64_000 * (task + 1),
+        "flops": 640_000 * (task + 1),
+        "seconds": 2.0 * task,
+        "history": history(2, 3.0 + task) if task else [],
+    }
+
+
+def stage_two(tasks=3, seed=0, stage_one=STAGE_ONE, configuration=STAGE_TWO, **options):
+    """Content of the results.json of stage two."""
+    configuration = {**configuration, "seed": seed, **options}
+    return report.stage_two(
+        {**configuration, "split_list": configuration["split_list"][: tasks + 1]},
+        [stage(task, seed) for task in range(tasks)],
+        stage_one and {**stage_one, "seed": seed},
+    )
+
+
+def baseline(kind, seed=0, **options):
+    """Content of the results.json of a baseline of one network."""
+    own = {**SPLIT, "mixmatch": True, "recipe": "demo", "lambda_u": 10.0, "weight_decay": 0.0005, "baseline": kind}
+    return stage_two(seed=seed, stage_one=None, configuration=own, **options)
+
+
+SEQUENCE = ["mnist", "svhn", "cifar10"]
+
+
+def classifier(name, **options):
+    """JSON file of a network of the sequence's stage one."""
+    configuration = {"dataset": name, "selection": "validation", "seed": 0, **options}
+    return {"made_from": {}, "configuration": configuration, "fingerprint": "f", "results": network(0)}
+
+
+def joined(names, count, correct, **options):
+    """JSON file of a joined network with these counts of correct images, of 100 a data set."""
+    results = {
+        "correct": correct,
+        "within": [90] * len(names),
+        "elsewhere": [index + count for index in range(len(names))],
+        "total": [100] * len(names),
+        "widths": [[8, 16, 16, 16]] * len(names),
+        "parameters": 1000 * len(names),
+        "flops": 10_000,
+        "seconds": 3.0,
+        "history": history(2),
+        "updates": 200,
+        "alone": [99.0, 90.0, 80.0][: len(names)],
+    }
+    configuration = {"data_list": names, "num_per_class": count, "selection": "validation", **options}
+    return {"made_from": {}, "configuration": configuration, "fingerprint": "f", "results": results}
+
+
+def sequence_two():
+    """Content of the results.json of the sequence's stage two."""
+    return report.sequence_two(
+        [
+            joined(SEQUENCE, 5, [60, 50, 40]),
+            joined(SEQUENCE, 1, [30, 20, 10], dataset_stand_in=True),
+            joined(SEQUENCE[:2], 1, [50, 40], selection="test"),
+        ]
+    )

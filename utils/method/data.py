@@ -1,0 +1,82 @@
+"""The data that a call names: its split's tasks, the unlabelled images, and what results say of them."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import catalog, splits, tasks
+from datasets.folder import is_folder
+from datasets.images import Images, ImageSet
+from datasets.tasks import Task
+from utils.running.errors import UserError
+from utils.running.options import Settings
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set cut into tasks.
+
+    Attributes:
+        bounds: the tasks' borders in the class order.
+        type: "sA-tB".
+        dataset: the data set's short name.
+        configuration: the same, as results say it.
+    """
+
+    bounds: list[int]
+    type: str
+    dataset: str
+    tasks: list[Task]
+    configuration: dict[str, Any]
+
+
+def split(settings: Settings, split_list: list[int] | None, split_type: str | None) -> Split:
+    """Reads the data set and cuts it as a call says; "s0-t10" where it names no split.
+
+    Raises: `UserError` if list, type and data do not agree, or for data that are missing or damaged.
+    """
+    train, test = (
+        catalog.load(settings.dataset, settings.data_root, part, settings.image_size) for part in ("train", "test")
+    )
+    if split_list is None and split_type is None:
+        split_type = "s0-t10"
+    classes = len(train.class_names)
+    bounds = splits.resolve_split(split_list, split_type, classes)
+    name = split_type or splits.split_type_of(bounds)
+    order = splits.class_order(settings.class_order, classes)
+    cut = tasks.class_ranges(train, test, order, bounds)
+    described = {**describe("dataset", settings.dataset, train), "split_type": name, "split_list": bounds}
+    return Split(bounds, name, train.name, cut, described)
+
+
+def describe(option: str, name: str, images: ImageSet) -> dict[str, Any]:
+    """What results say of the data that an option names: its short name, and whether its images are drawn stand-ins."""
+    return {option: catalog.short_name(name), **({f"{option}_stand_in": True} if images.stand_in else {})}
+
+
+def unlabelled(settings: Settings) -> tuple[Images, dict[str, Any]]:
+    """Reads the images of another data set whose labels are not looked at, and says what results say of them.
+
+    Raises: `UserError` for the data set that is learned: its images of old classes are out of reach, labelled or not.
+    """
+    if catalog.same(settings.unlabeled, settings.dataset):
+        nested = ", or a folder in it or around it" if is_folder(settings.dataset) else ""
+        raise UserError(
+            f'unlabeled="{settings.unlabeled}" is the data set that is learned{nested}: expected another one'
+        )
+    try:
+        found = catalog.load(settings.unlabeled, settings.data_root, "unlabeled", settings.image_size)
+    except UserError as error:
+        raise UserError(
+            f'MixMatch\'s unlabelled images, unlabeled="{settings.unlabeled}": {error}; or name others by unlabeled=, '
+            f"or do without by mixmatch=False"
+        ) from error
+    nothing = found.labels * 0
+    return Images(found.images, nothing, nothing), describe("unlabeled", settings.unlabeled, found)
+
+
+def demo_options(options: dict[str, Any]) -> dict[str, Any]:
+    """A demo's options: these, and otherwise its recipe and folders in a new temporary one."""
+    root = Path(tempfile.mkdtemp(prefix="ede-net-demo-"))
+    return {"recipe": "demo", "data_root": str(root / "data"), "checkpoint_root": str(root / "checkpoints"), **options}

@@ -1,0 +1,266 @@
+"""The one training loop.
+
+Supervised training, MixMatch, distillation and fine-tuning differ in their batches and their objective only.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from datasets import augment
+from datasets.batches import Batches, moved
+from datasets.images import Images
+from utils.method.mixup import Objective
+from utils.running import checkpoint, device
+from utils.running.artefact import Artefact
+from utils.running.console import Console, duration
+from utils.running.errors import UserError
+from utils.running.interrupt import Interruption
+from utils.running.options import Settings
+from utils.running.randomness import StepRandom
+
+READS_PER_EPOCH = 4  # how often a training's losses are read from the device
+EVALUATION_BATCH = 500
+SECONDS_BETWEEN_SAVES = 60  # at least: an epoch may take less time than saving
+TIMED_UPDATES = 5  # of a dry run
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: the settings of one training.
+
+    Attributes:
+        epochs: passes; the learning rate follows a half cosine from `lr` in the first to nearly 0 in the last.
+        lr: initial learning rate of Adam, and `weight_decay` its L2 penalty.
+        clip_norm: gradients are scaled down to this norm.
+        evaluate_every: epochs between evaluations; the last `evaluate_last` are all evaluated.
+        save_every: epochs between saves of the unfinished training.
+        amp: "auto", "off", "bfloat16" or "float16", see `utils.running.device`.
+        compile: whether `torch.compile` translates the model for the training passes.
+    """
+
+    epochs: int
+    lr: float
+    weight_decay: float
+    clip_norm: float
+    evaluate_every: int
+    evaluate_last: int
+    save_every: int
+    amp: str
+    compile: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, epochs: int, lr: float) -> "Schedule":
+        """A training of these epochs from this rate, with what all trainings of a run share."""
+        shared = ("weight_decay", "clip_norm", "evaluate_every", "evaluate_last", "save_every", "amp", "compile")
+        return cls(epochs, lr, **{name: getattr(settings, name) for name in shared})
+
+    def learning_rate(self, epoch: int) -> float:
+        """Cosine annealing (Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5): epoch 0 has `lr`."""
+        return self.lr * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether the model is evaluated after `epoch`."""
+        left = self.epochs - 1 - epoch
+        return left < self.evaluate_last or (epoch + 1) % self.evaluate_every == 0
+
+
+@dataclass
+class Progress:
+    """Where a training stands; `history` has one entry per finished epoch, `seconds` is the time spent so far."""
+
+    epoch: int = 0
+    step: int = 0
+    history: list[dict] = field(default_factory=list)
+    best_score: float = -1.0
+    best_epoch: int = -1
+    best_state: dict[str, Tensor] | None = None
+    seconds: float = 0.0
+
+
+class Updates:
+    """Updates of `model`, in place: one forward pass, one backward pass, one step of Adam.
+
+    Update number `n` (from 0 over all epochs) is a function of the weights and of `n`: its batch and its random values
+    come from the key of `batches`.
+    """
+
+    def __init__(self, model: nn.Module, batches: Batches, objective: Objective, schedule: Schedule):
+        self.batches, self.objective, self.schedule = batches, objective, schedule
+        self.where = next(model.parameters()).device
+        self.casting = device.casting(schedule.amp, self.where)
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(self.trained, schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+        self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.casting.scaled)
+        self.model = device.compiled(model, self.where) if schedule.compile else model
+
+    def update(self, number: int, rate: float) -> Tensor:
+        """Makes one update with this learning rate. Returns the loss, a scalar on the device.
+
+        A gradient that is not finite makes it NaN, as it spoils the weights. In float16 the scaler leaves such an
+        update out, and only a loss that is itself not finite counts.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batch = self.batches.draw(number)
+        with self.casting.autocast():
+            random = StepRandom(self.where, *self.batches.key, "step", number)
+            loss = self.objective(self.model, batch, random).loss
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.trained, self.schedule.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach() if self.casting.scaled else loss.detach() + 0 * norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """What Adam and the scaler remember."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` if the state is another training's."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] and self.casting.scaled:  # it may have been saved on a device that needs none
+            self.scaler.load_state_dict(state["scaler"])
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches,
+    objective: Objective,
+    schedule: Schedule,
+    console: Console,
+    title: str,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    artefact: Artefact | None = None,
+    judged: str = "held-out",
+) -> Progress:
+    """Trains `model` in place with Adam.
+
+    Args:
+        evaluate: the score (percent correct) that chooses the epoch kept, the later one among equals; None keeps the
+            last epoch.
+        artefact: what is trained: its unfinished training is saved, and taken up again. In a dry run a few updates are
+            timed instead.
+        judged: on which images `evaluate` scores, for the reader of the output.
+
+    Returns: the history and the best epoch (0-based) with its score.
+
+    Raises: `UserError` when the loss is not finite; `Interrupted` after saving, when the process was asked to stop.
+    """
+    updates = Updates(model, batches, objective, schedule)
+    if artefact is not None and artefact.run.dry:
+        return _timed(updates, title, evaluate, artefact)
+    steps = batches.steps_per_epoch
+    losses = torch.zeros(steps, device=updates.where)
+    progress = Progress()
+    saved = artefact and artefact.saved_training()
+    if saved:
+        checkpoint.load_weights(model, saved.get("model"), artefact.unfinished)
+        try:
+            updates.load_state_dict(saved)
+            losses.copy_(saved["losses"])
+            progress = Progress(**saved["progress"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{artefact.unfinished} is of another training ({error!r}): delete it to begin that anew"
+            ) from error
+        console.say(f"{title}: goes on from epoch {progress.epoch}, step {progress.step}")
+    before, begun = progress.seconds, time.monotonic()
+    last_save = begun
+
+    def save() -> None:
+        progress.seconds = before + time.monotonic() - begun
+        content = {"model": model.state_dict(), **updates.state_dict(), "losses": losses}
+        artefact.save_training({**content, "progress": vars(progress)})
+
+    with console.epochs(title, schedule.epochs, progress.epoch, judged) as bar:
+        for epoch in range(progress.epoch, schedule.epochs):
+            model.train()
+            rate = schedule.learning_rate(epoch)
+            for step in range(progress.step, steps):
+                losses[step] = updates.update(epoch * steps + step, rate)
+                progress.step = step + 1
+                stopping = artefact is not None and Interruption.requested is not None
+                if stopping or progress.step % math.ceil(steps / READS_PER_EPOCH) == 0 or progress.step == steps:
+                    _require_finite(losses[: progress.step], title, epoch, rate)
+                if stopping:
+                    save()
+                    raise Interruption.stop(f"{title}: saved after epoch {epoch}, step {progress.step}")
+            entry = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": rate}
+            if evaluate is not None and schedule.evaluates(epoch):
+                entry["accuracy"] = evaluate(model)
+                if entry["accuracy"] >= progress.best_score:
+                    progress.best_score, progress.best_epoch = entry["accuracy"], epoch
+                    progress.best_state = {name: value.clone() for name, value in model.state_dict().items()}
+            progress.history.append(entry)
+            progress.epoch, progress.step = epoch + 1, 0
+            due = progress.epoch % schedule.save_every == 0 and progress.epoch < schedule.epochs
+            if artefact is not None and due and time.monotonic() - last_save >= SECONDS_BETWEEN_SAVES:
+                save()
+                last_save = time.monotonic()
+            bar.advance(entry)
+    progress.seconds = before + time.monotonic() - begun
+    if progress.best_state is not None:
+        model.load_state_dict(progress.best_state)
+    model.eval()
+    return progress
+
+
+def _timed(updates: Updates, title: str, evaluate: Callable[[nn.Module], float] | None, artefact: Artefact) -> Progress:
+    """A training of a dry run: times a few updates and one evaluation, and adds what the whole takes to the plan."""
+    schedule, run = updates.schedule, artefact.run
+    updates.model.train()
+    float(updates.update(0, schedule.lr))  # the first is slower; reading the loss waits for the device
+    begun = time.monotonic()
+    for number in range(1, 1 + TIMED_UPDATES):
+        float(updates.update(number, schedule.lr))
+    count = schedule.epochs * updates.batches.steps_per_epoch
+    seconds = (time.monotonic() - begun) / TIMED_UPDATES * count
+    if evaluate is not None:
+        begun = time.monotonic()
+        evaluate(updates.model)
+        seconds += (time.monotonic() - begun) * sum(map(schedule.evaluates, range(schedule.epochs)))
+    run.plan.append((title, seconds))
+    run.console.say(f"{title}: {count:,} updates in {schedule.epochs} epochs, about {duration(seconds)}")
+    updates.model.eval()
+    return Progress(epoch=schedule.epochs, best_epoch=schedule.epochs - 1, best_score=0.0, seconds=seconds)
+
+
+def _require_finite(losses: Tensor, title: str, epoch: int, rate: float) -> None:
+    finite = torch.isfinite(losses)
+    if not bool(finite.all()):
+        step = int((~finite).int().argmax())
+        raise UserError(
+            f"{title}: the loss or its gradient became {float(losses[step])} in epoch {epoch + 1}, step {step + 1}, at "
+            f"learning rate {rate:.3g}; the last good checkpoint is kept: try a smaller learning rate, or options "
+            f"such as lambda_u, sharpening and temperature nearer to their defaults"
+        )
+
+
+@torch.inference_mode()
+def outputs(function: Callable[[Tensor], Tensor], images: Tensor, where: torch.device) -> Tensor:
+    """Computes `function` of images uint8 [N, 3, H, W], not augmented: [N, …] on the device `where`.
+
+    Always in full precision, without TF32, and in batches of the same size, so that a figure can be computed again to
+    the last digit.
+    """
+    with device.full_precision():
+        return torch.cat([function(augment.scaled(moved(part, where))) for part in images.split(EVALUATION_BATCH)])
+
+
+def predictions(model: nn.Module, images: Tensor) -> Tensor:
+    """Logits of images uint8 [N, 3, H, W] in evaluation mode: float32 [N, C] on the model's device."""
+    return outputs(model.eval(), images, next(model.parameters()).device)
+
+
+def accuracy(model: nn.Module, images: Images) -> float:
+    """Percent correct: correct / total over all images, whose labels are in the model's label space."""
+    predicted = predictions(model, images.images).argmax(dim=1)
+    return 100.0 * int((predicted == images.labels.to(predicted.device)).sum()) / len(images)

@@ -1,0 +1,55 @@
+"""What a saved EDE-Net takes an image file for."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets import augment, image_file
+from models.ede_net import EDENet
+from utils.results import tables
+from utils.results.evaluate import path_of
+from utils.running import device as devices
+from utils.running.console import show
+from utils.running.options import require_arguments
+
+
+def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str, Any]]:
+    """Prints the likeliest classes of an image file, with their probability and the task or data set each is of.
+
+    Args:
+        image: a file of any size and mode, see `datasets.image_file`.
+        checkpoint: a whole EDE-Net: a `stage_<t>.pt`, or a `model_<data>_<data>_…_<num_per_class>.pt`.
+        top: how many classes, or all where there are fewer.
+        device: as in all options.
+
+    Returns: a list of dicts, likeliest first: "class" (its name), "probability" (0..1, over all classes of the
+        network), "output" (its number in the network), "of" (its task or data set).
+
+    Raises: `UserError` for what the caller can mend.
+    """
+    require_arguments(top=top)
+    image, checkpoint = path_of("image", image), path_of("checkpoint", checkpoint)
+    net = EDENet.load(checkpoint, devices.choose(device))
+    found = likeliest(net, image_file.read(image, net.meta["image_size"]), top)
+    rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
+    table = tables.markdown_table(["class", "probability (%)", "of"], rows, align="lrl")
+    show(f"{image}, by {checkpoint}\n\n{table}")
+    return found
+
+
+def likeliest(net: EDENet, image: Tensor, top: int) -> list[dict[str, Any]]:
+    """The `top` likeliest classes of one image, uint8 [3, H, W]; see `predict` for what is returned."""
+    where = next(net.parameters()).device
+    with torch.inference_mode():
+        probability = net.eval()(augment.scaled(image[None].to(where)))[0].double().softmax(dim=0).cpu()
+    values, outputs = probability.sort(descending=True, stable=True)
+    origins = [
+        f"task {index} ({name}, classes {first}–{last - 1})"
+        for index, (name, first, last) in enumerate(net.meta["tasks"], start=1)
+        for _ in range(first, last)
+    ]
+    return [
+        {"class": net.meta["class_names"][output], "probability": value, "output": output, "of": origins[output]}
+        for value, output in zip(values[:top].tolist(), outputs[:top].tolist(), strict=True)
+    ]

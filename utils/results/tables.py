@@ -1,0 +1,85 @@
+"""Markdown tables that also read well on a terminal, and the numbers in them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+
+def page(*parts: str) -> str:
+    """Markdown file of headings, paragraphs and tables with an empty line between them."""
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], left: int = 1) -> str:
+    """Markdown table whose columns are padded to equal width.
+
+    Args:
+        header: the columns' titles.
+        rows: cells of any type that ``str`` turns into text; None becomes "–". Pipes are escaped, and line breaks
+            become spaces, as a cell cannot hold them.
+        left: how many columns are aligned to the left, from the first on; the others are to the right.
+
+    Returns:
+        The table's lines, joined, without a line break at the end.
+
+    Raises:
+        ValueError: a row does not have one cell a column.
+    """
+    table = [[_cell(value) for value in row] for row in (header, *rows)]
+    # Three characters at least: Markdown readers do not agree on shorter rules.
+    widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
+    sides = ["<"] * left + [">"] * (len(widths) - left)
+    table.insert(1, [f"{':':-{side}{width}}" for side, width in zip(sides, widths, strict=True)])
+    lines = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in table]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+
+
+def cells(values: dict, *names: str) -> list[str | None]:
+    """The values of these names, each written as its kind is, see `FORMATS`; all others are percentages.
+
+    A value is a number, None, or a dict of a "mean" and its "deviation", which may be None: "76.4 ± 0.3".
+    """
+    return [_written(values[name], FORMATS.get(name, percent)) for name in names]
+
+
+def _written(value: object, form: Callable) -> str | None:
+    parts = value.values() if isinstance(value, dict) else [value]
+    return " ± ".join(form(part) for part in parts if part is not None) or None
+
+
+def percent(value: float) -> str:
+    """Percentage, or difference of two, with one decimal: ``76.4``. The unit belongs in the column's title."""
+    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
+
+
+def widths(values: Sequence[int]) -> str:
+    """Widths of a ResNet-18's four stages: ``16-32-64-128``."""
+    return "-".join(map(str, values))
+
+
+def parameters(number: float) -> str:
+    """Count of parameters in millions: ``11.17 M``, and ``0.078 M`` below a tenth of one."""
+    return f"{number / 1e6:.{2 if number >= 1e5 else 3}f} M"
+
+
+def flops(number: float) -> str:
+    """Floating-point operations in millions, ``35.1 M``, or from a thousand millions on in ``1.11 G``."""
+    # The bound is where the millions, rounded, would read 1000.0.
+    return f"{number / 1e9:.2f} G" if number >= 999.95e6 else f"{number / 1e6:.1f} M"
+
+
+def duration(seconds: float) -> str:
+    """Time span by its two largest units: ``4.2 s``, ``45 s``, ``3 min 05 s``, ``61 h 20 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return "{} h {:02d} min".format(*divmod(round(seconds / 60), 60))
+
+
+FORMATS = {"widths": widths, "parameters": parameters, "flops": flops, "seconds": duration}

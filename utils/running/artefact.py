@@ -1,0 +1,159 @@
+"""A trained network's files, which know what they were made from: the one idea of what is done."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from utils.running import checkpoint
+from utils.running.errors import UserError
+
+if TYPE_CHECKING:
+    from utils.running.run import Run
+
+FORM = {"made_from": dict, "configuration": dict, "fingerprint": str, "results": dict}
+
+
+class Artefact:
+    """`NAME.pt`, a trained network, and `NAME.json`, written last, with its results and what it was made from.
+
+    It is done when its record equals the one wanted. An unfinished training, `unfinished/NAME.training.pt`, has the
+    same record.
+
+    Args:
+        run: whose folder it lies in.
+        name: of its files.
+        made_from: the options that decide it, and the fingerprints of the data and networks that it is made from.
+        folder: where it lies, if not in the run's folder itself.
+
+    Raises: `UserError` that names what differs, if there is one with another record in its place.
+    """
+
+    def __init__(self, run: "Run", name: str, made_from: dict[str, Any], folder: Path | None = None):
+        self.run, self.name = run, name
+        self.made_from = json.loads(json.dumps(made_from))
+        self.folder = folder or run.folder
+        self.path, self.record = self.folder / f"{name}.pt", self.folder / f"{name}.json"
+        self.unfinished = run.unfinished / f"{name}.training.pt"
+        self.content: dict[str, Any] | None = None  # of `NAME.json`
+        self.model: nn.Module | None = None  # once it has been made or loaded
+        if not run.settings.restart and run.siblings and not self.record.exists():
+            self._take_over(run.siblings)
+        self._look()
+
+    @property
+    def done(self) -> bool:
+        """Whether the network is there."""
+        return self.content is not None
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was measured of the network."""
+        return self.content["results"]
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the network's weights."""
+        return self.content["fingerprint"]
+
+    def _look(self) -> None:
+        if self.run.is_stale(self.path) or self.run.is_stale(self.record) or not self.path.exists():
+            return
+        if self.record.exists():
+            content = checkpoint.read_json(self.record, FORM)
+            self._require_same(content["made_from"], self.record)
+            self.content = content
+            self.run.console.say(f"{self.name}: done before, {self.path.name} is there")
+        else:  # stopped before the record was written, or the record was taken away: to be made once more
+            self._require_same(checkpoint.read(self.path, None, form={"made_from": dict})["made_from"], self.path)
+
+    def _take_over(self, siblings: str) -> None:
+        """Copies the files of another run of this kind whose record is the one wanted."""
+        for folder in sorted(self.run.folder.parent.glob(siblings)):
+            path, record = folder / self.path.name, folder / self.record.name
+            if folder == self.run.folder or not (path.exists() and record.exists()):
+                continue
+            try:
+                if checkpoint.read_json(record, FORM)["made_from"] != self.made_from:
+                    continue
+                checkpoint.read(path, None)
+            except UserError as error:
+                self.run.console.say(f"{folder} has what is wanted, but cannot be gone on from: {error}")
+                continue
+            self.run.write(self.path, checkpoint.read_bytes(path))
+            self.run.write(self.record, checkpoint.read_bytes(record))
+            self.run.console.say(f"{self.name}: taken over from {folder}, which began alike")
+            return
+
+    def _require_same(self, theirs: dict[str, Any], path: Path) -> None:
+        """Raises `UserError` that names what differs from the record wanted."""
+        names = dict.fromkeys([*theirs, *self.made_from])
+        differing = [
+            f"{name} (there {_short(theirs.get(name))}, now {_short(self.made_from.get(name))})"
+            for name in names
+            if theirs.get(name) != self.made_from.get(name)
+        ]
+        if differing:
+            named = ", ".join(differing[:4] + (["…"] if differing[4:] else []))
+            raise UserError(
+                f"{path} was made from something else: {named}; give the same, or another checkpoint_root, or begin anew "
+                f"with restart=True"
+            )
+
+    def load(self, network: type[nn.Module]) -> nn.Module:
+        """The network, of this class, on the run's device.
+
+        Raises: `UserError` if the file is damaged or not what was recorded.
+        """
+        if self.model is None:
+            content = checkpoint.read(self.path, network.KIND, self.run.device, network.FORM)
+            if content["fingerprint"] != self.fingerprint:
+                raise UserError(
+                    f"{self.path} is not the network that {self.record.name} was written with: delete both and run the "
+                    f"command that made them again"
+                )
+            self.model = network.built(content, self.path)
+        return self.model
+
+    def save(self, model: nn.Module, results: dict[str, Any], **content: Any) -> None:
+        """Writes the network, then its record, and removes what was needed to go on.
+
+        Args:
+            content: what else the file holds.
+
+        Raises: `UserError` if a weight is not finite.
+        """
+        state = model.state_dict()
+        if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+            raise UserError(f"{self.name}: weights are not finite and were not written: try a smaller learning rate")
+        common = {"made_from": self.made_from, "configuration": self.run.configuration}
+        common["fingerprint"] = checkpoint.fingerprint(state)
+        self.model, self.content = model, {**common, "results": results}
+        if self.run.dry:
+            return
+        self.run.clear()
+        checkpoint.write(self.path, model.KIND, {**model.described, **common, **content, "model": state})
+        checkpoint.write_json(self.record, self.content)
+        for path in self.run.unfinished.glob(f"{self.name}.*"):
+            if path not in (self.path, self.record):
+                path.unlink(missing_ok=True)
+
+    def saved_training(self) -> dict[str, Any] | None:
+        """The unfinished training, if there is one. Raises `UserError` if it was made from something else."""
+        if self.run.is_stale(self.unfinished) or not self.unfinished.exists():
+            return None
+        saved = checkpoint.read(self.unfinished, "training", self.run.device, form={"made_from": dict})
+        self._require_same(saved["made_from"], self.unfinished)
+        return saved
+
+    def save_training(self, content: dict[str, Any]) -> None:
+        """Writes the unfinished training."""
+        self.run.clear()
+        checkpoint.write(self.unfinished, "training", {"made_from": self.made_from, **content})
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:36]}…"

@@ -1,0 +1,43 @@
+"""SIGINT and SIGTERM ask a run to stop after the step at hand; a second one stops it at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from utils.running.errors import Interrupted
+
+
+class Interruption:
+    """The signal that asked this process to stop, if any."""
+
+    requested: int | None = None
+
+    @classmethod
+    def stop(cls, message: str) -> Interrupted:
+        """The exception that ends the run: exit code 130 for SIGINT, 143 for SIGTERM."""
+        return Interrupted(f"{message}; the same command goes on from there", 128 + cls.requested)
+
+    @classmethod
+    @contextmanager
+    def watched(cls) -> Iterator[None]:
+        """Within this block the two signals only set `requested`."""
+        cls.requested = None
+
+        def note(number: int, frame: FrameType | None) -> None:
+            cls.requested = number
+            signal.signal(number, previous[number])
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may set handlers; whoever started the thread has its own
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in previous:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            cls.requested = None
