@@ -43,7 +43,7 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
         configuration = sequence.classifier_configuration(chosen, tasks[0], num_class)
         with Run(sequence.classifier_folder(chosen), chosen, configuration, own=[f"model_{name}"]) as run:
             for task in run.each(tasks, "stage one, data sets"):
-                stage_one.train_temporary(run, task, None)
+                stage_one.train_temporary(run, task, stage_one.Foreign())
             results = report.sequence_one([*run.recorded("model_*").values()])
             results = run.finish(results, report.sequence_one_table(results), figures.sequence_one)
     return results

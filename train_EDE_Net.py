@@ -45,7 +45,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
 
     split = data.split(chosen, split_list, split_type)
     require_room(rehearsal_size, split.bounds[-2])
-    submodels = stage_two.submodels_of(chosen, split, prune, mixmatch)
+    submodels = stage_two.submodels_of(chosen, split, prune, mixmatch, rehearsal_size)
     place = stage_two.place(chosen, split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     with Run(*place, siblings="EDE_Net_*") as run:
         before = None
@@ -83,12 +83,13 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
 
     Args:
         kind: "finetune", one network trained on task after task; "replay", the same with exemplars of the old classes;
-            "joint", the same with all training images of all classes seen, the upper bound; "concatenate", stage one's
-            sub-models joined and not fine-tuned. One network is stage one's temporary one, trained in every task
-            with stage one's options; it always goes on from the task before.
+            "joint", the same with all training images of all classes seen, the upper bound; "der", a network more for
+            every task, those before frozen, under one linear layer; "concatenate", stage one's sub-models joined and
+            not fine-tuned. One network is stage one's temporary one, trained in every task with stage one's options;
+            it always goes on from the task before.
         split_list, split_type: as in `train_classifier.train_model`.
         prune: of "concatenate": join the compressed sub-models.
-        rehearsal_size: of "replay": exemplars in all, shared evenly by the old classes.
+        rehearsal_size: of "replay" and "der": exemplars in all, shared evenly by the old classes.
         mixmatch: train with unlabelled images too; of "concatenate": which of stage one's folders to take.
         **options: see `utils.running.options`, all by name.
 
@@ -101,14 +102,20 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
     require_arguments(kind=kind, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     processes.require_one()
     from datasets.memory import Memory, require_room
-    from utils.method import baselines, data, stage_two
+    from models.der import DERNet
+    from models.ede_net import EDENet
+    from utils.method import baselines, data, der, stage_two
     from utils.running.run import Run
 
     split = data.split(chosen, split_list, split_type)
     require_room(rehearsal_size, split.bounds[-2])
+    mixmatch = mixmatch and kind != "der"
     unlabelled, described = data.unlabelled(chosen) if mixmatch and kind != "concatenate" else (None, {})
-    submodels = stage_two.submodels_of(chosen, split, prune, mixmatch) if kind == "concatenate" else None
-    size = rehearsal_size if kind == "replay" else 0
+    submodels = (
+        stage_two.submodels_of(chosen, split, prune, mixmatch, rehearsal_size) if kind == "concatenate" else None
+    )
+    size = rehearsal_size if kind in baselines.WITH_MEMORY else 0
+    network, learn = (DERNet, der.learn) if kind == "der" else (EDENet, baselines.learn)
     folder, _, configuration = baselines.place(chosen, split, kind, prune, mixmatch, size)
     with Run(folder, chosen, {**configuration, **described}, siblings="baseline_*") as run:
         before, seen = None, []
@@ -116,14 +123,13 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
             memory = Memory(size)
             stage = baselines.stage(run, kind, task, before, memory, unlabelled, submodels)
             if not stage.done:
-                net = stage_two.after(before, memory)
+                net = stage_two.after(before, memory, network)
                 progress = None
                 if submodels:
                     net.grow(submodels.load(run, task))
                 else:
-                    baselines.grow(net, task, chosen)
                     images = baselines.labelled_images(kind, task, memory, seen)
-                    progress = baselines.train(run, stage, net.to(run.device), task, images, unlabelled)
+                    progress = learn(run, stage, net, task, images, unlabelled)
                 if size:
                     stage_two.remember(run, net, memory, task)
                 stage_two.save(stage, net, memory, split.tasks[: task.index + 1], progress)
@@ -160,7 +166,7 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
         root = folder / f"seed_{seed}"
         shared = {**options, "split_list": split_list, "split_type": split_type, "seed": seed, "mixmatch": mixmatch}
         with processes.own_share():
-            train_classifier.train_model(**{**shared, "checkpoint_root": str(root)})
+            train_classifier.train_model(**{**shared, "rehearsal_size": rehearsal_size, "checkpoint_root": str(root)})
             for prune in (True, False):
                 roots = {"classifier_root": str(root), "checkpoint_root": str(root / grid.cell_name(mixmatch, prune))}
                 cell = {**shared, **roots, "prune": prune, "rehearsal_size": rehearsal_size}
@@ -174,6 +180,7 @@ def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
 
     Args: see `utils.results.evaluate`.
     """
+    require_arguments(stage=stage, data_root=data_root, device=device)
     from utils.results import evaluate as evaluation
 
     return evaluation.evaluate(folder, stage, data_root, dataset, device)
@@ -184,6 +191,7 @@ def predict(image, checkpoint, top=5, device="auto"):
 
     Args: see `utils.results.predict`.
     """
+    require_arguments(top=top, device=device)
     from utils.results import predict as prediction
 
     return prediction.predict(image, checkpoint, top, device)
@@ -212,7 +220,7 @@ def demo(**options):
 
     options = demo_options(options)
     stand_ins.write(options["data_root"])
-    train_classifier.train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", **options)
+    train_classifier.train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", rehearsal_size=150, **options)
     return train_model(split_list=[0, 5, 10, 15], split_type="s0-t3", rehearsal_size=150, **options)
 
 

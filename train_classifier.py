@@ -4,12 +4,12 @@ python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatc
 """
 
 from utils.running import command, processes
-from utils.running.options import FLAG, require, settings
+from utils.running.options import require_arguments, settings
 
 EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)'
 
 
-def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **options):
+def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, rehearsal_size=2000, **options):
     """Trains and compresses the sub-models of all tasks of a data set's split, each on its own.
 
     Args:
@@ -18,6 +18,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
             With neither, "s0-t10".
         prune: compress each network step by step.
         mixmatch: train with unlabelled images too; False is plain supervised training.
+        rehearsal_size: as in stage two; with `other_exemplars` exemplars of old classes are trained on out of so many.
         **options: see `utils.running.options`, all by name.
 
     Started by `torchrun`, the processes share out the tasks; those that end before the last one return None.
@@ -28,26 +29,30 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, **o
     Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
     chosen = settings(options)
-    require("prune", prune, FLAG)
-    require("mixmatch", mixmatch, FLAG)
-    from utils.method import data, stage_one  # torch takes seconds: after the call has been checked
+    require_arguments(prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    if chosen.restart:  # a process cannot tell what is old from what another one has just written
+        processes.require_one("restart=True begins anew")
+    from datasets.memory import Memory, random_orders  # torch takes seconds: after the call has been checked
+    from utils.method import data, stage_one
     from utils.results import figures, report
     from utils.running.run import Run
 
     split = data.split(chosen, split_list, split_type)
     unlabelled, described = data.unlabelled(chosen) if mixmatch else (None, {})
-    folder = stage_one.folder(chosen, split.dataset, split.type, mixmatch)
-    configuration = {**split.configuration, **described, "prune": prune, "mixmatch": mixmatch, "recipe": chosen.recipe}
-    configuration |= chosen.deciding("run", "update", "network", "mixmatch", "choice", "compression")
-    with Run(folder, chosen, configuration, siblings="classifier_*") as run:
-        for task in run.each(processes.share(split.tasks), "stage one, tasks"):
-            network = stage_one.train_temporary(run, task, unlabelled)
-            if prune:
-                stage_one.compress_by_distillation(run, task, unlabelled, network)
+    place = stage_one.place(chosen, split, {"prune": prune, "mixmatch": mixmatch, **described}, rehearsal_size)
+    mine, memory = processes.share(split.tasks), Memory(rehearsal_size)
+    with Run(*place, siblings="classifier_*") as run:
+        for task in run.each(split.tasks, "stage one, tasks"):
+            if task in mine:
+                foreign = stage_one.foreign_images(chosen, memory, unlabelled)
+                network = stage_one.train_temporary(run, task, foreign)
+                if prune:
+                    stage_one.compress_by_distillation(run, task, foreign, network)
+            memory.add(task, random_orders(task, chosen.seed, memory.share(task.last)))
         found = stage_one.results_of(run, split.tasks, prune)
         if found is None:
             return run.console.say("the other processes of this job are still at work; the last one writes the results")
-        results = report.stage_one(configuration, found)
+        results = report.stage_one(run.configuration, found)
         return run.finish(results, report.stage_one_table(results), figures.stage_one)
 
 

@@ -17,6 +17,14 @@ def random_order(count: int, key: tuple) -> list[int]:
     return torch.randperm(count, generator=generator("cpu", *key)).tolist()
 
 
+def random_orders(task: Task, seed: int, count: int) -> list[list[int]]:
+    """For each class of a task that has begun, the first `count` of a random order, a function of seed and class."""
+    labels = range(task.first, task.last)
+    sizes = [int((task.train.labels == label).sum()) for label in labels]
+    keys = [(seed, "exemplars", *key) for key in task.class_keys]
+    return [random_order(size, key)[:count] for size, key in zip(sizes, keys, strict=True)]
+
+
 def herding_order(features: Tensor, count: int) -> list[int]:
     """Positions in the order of herding (Rebuffi et al. 2017, iCaRL, arXiv 1611.07725, algorithm 4).
 

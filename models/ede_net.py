@@ -26,8 +26,15 @@ class EDENet(nn.Module):
 
     KIND = "ede_net"  # of its checkpoints, and what they hold at least
     FORM = {
-        "widths": [[int]], "classes_per_task": [int], "model": dict, "fingerprint": str,
-        "class_names": [str], "tasks": [[(str, int)]], "image_size": int, "exemplars": dict, "configuration": dict,
+        "widths": [[int]],
+        "classes_per_task": [int],
+        "model": dict,
+        "fingerprint": str,
+        "class_names": [str],
+        "tasks": [[(str, int)]],
+        "image_size": int,
+        "exemplars": dict,
+        "configuration": dict,
     }
 
     def __init__(self, submodels: Iterable[ResNet18] = ()):

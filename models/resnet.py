@@ -4,6 +4,7 @@ The stem is a 3×3 convolution of stride 1 without max-pooling, as usual on CIFA
 each. The widths are free, so that a compressed network is an ordinary ResNet-18 that is merely narrower.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,20 @@ class ResNet18(nn.Module):
                 raise UserError(f"{path} does not describe a ResNet-18 ({error!r}): make it anew") from error
         checkpoint.load_weights(model, content["model"], path, assign=True)
         return model.to(memory_format=torch.channels_last).eval()
+
+    @torch.no_grad()
+    def without_other(self) -> "ResNet18":
+        """A copy without the last output, "other", whose row is subtracted from the others'.
+
+        Its logits are log-ratios, z_k − z_other: how much likelier an image is of class k than of none of the task's.
+        They compare across sub-models.
+        """
+        model, head = copy.deepcopy(self), self.head
+        model.num_classes = self.num_classes - 1
+        model.head = nn.Linear(head.in_features, model.num_classes).to(head.weight.device)
+        model.head.weight.copy_(head.weight[:-1] - head.weight[-1])
+        model.head.bias.copy_(head.bias[:-1] - head.bias[-1])
+        return model
 
     def grow_head(self, classes: int, seed: int) -> None:
         """Gives the head so many more outputs: the old rows stay as they are, the new ones are a function of `seed`.

@@ -15,6 +15,7 @@ from models.ede_net import EDENet
 from models.resnet import resnet18
 from utils.method import stage_one, stage_two, training
 from utils.method.data import Split
+from utils.method.stage_one import Foreign
 from utils.method.stage_two import SubModels
 from utils.method.training import Progress, Schedule
 from utils.running.artefact import Artefact
@@ -27,6 +28,8 @@ KINDS = {
     "replay": "one network, trained on the current task's labelled images and the exemplars of the old classes",
     "joint": "one network, trained on ALL training images of the classes seen, which the protocol forbids: the upper "
     "bound",
+    "der": "DER, frozen networks under one linear layer over all their features, the newest trained on the current "
+    "task's labelled images and the exemplars of the old classes",
     "concatenate": "stage one's sub-models with their logits concatenated, without any training in stage two",
 }
 
@@ -35,8 +38,10 @@ DECIDING = {
     "finetune": ("run", "update", "network", "mixmatch"),
     "replay": ("run", "update", "network", "mixmatch", "memory"),
     "joint": ("run", "update", "network", "mixmatch"),
+    "der": ("run", "update", "network", "memory"),
     "concatenate": ("run",),
 }
+WITH_MEMORY = ("replay", "der")
 
 
 def place(
@@ -79,15 +84,6 @@ def stage(
     return run.artefact(stage_two.name(task), record)
 
 
-def grow(net: EDENet, task: Task, settings: Settings) -> None:
-    """The network of the first task, fresh, or that of the task before with outputs for the task's classes too."""
-    if task.index == 0:
-        seed = derive(settings.seed, task.name, "temporary")  # as stage one begins
-        net.grow(resnet18(task.num_classes, settings.widths, task.mean, task.std, seed))
-    else:
-        net.submodels[0].grow_head(task.num_classes, derive(settings.seed, task.name, "head"))
-
-
 def labelled_images(kind: str, task: Task, memory: Memory, seen: list[Images]) -> Images:
     """What a baseline of this kind trains on in a task, with global labels.
 
@@ -97,20 +93,28 @@ def labelled_images(kind: str, task: Task, memory: Memory, seen: list[Images]) -
     if kind == "joint":
         everything = joined([*seen, task.train])
         return everything.select(everything.indices.argsort())
-    if kind == "replay" and task.index > 0:
+    if kind in WITH_MEMORY and task.index > 0:
         return joined([task.train, memory.images()])
     return task.train
 
 
-def train(
+def learn(
     run: Run, artefact: Artefact, net: EDENet, task: Task, labelled: Images, unlabelled: Images | None
 ) -> Progress:
-    """Stage one's training on these images, over all classes seen so far, to the last epoch."""
+    """Learns a task as stage one trains, over all classes seen so far, to the last epoch.
+
+    The network is fresh for the first task; then its head grows by the task's classes.
+    """
     settings = run.settings
+    if task.index == 0:
+        seed = derive(settings.seed, task.name, "temporary")  # as stage one begins
+        net.grow(resnet18(task.num_classes, settings.widths, task.mean, task.std, seed))
+    else:
+        net.submodels[0].grow_head(task.num_classes, derive(settings.seed, task.name, "head"))
     return training.fit(
-        net,
-        stage_one.batches(run, task, labelled, unlabelled, (settings.seed, task.name, "baseline")),
-        stage_one.objective(net.num_classes, unlabelled, settings),
+        net.to(run.device),
+        stage_one.batches(run, task, labelled, Foreign(unlabelled), (settings.seed, task.name, "baseline")),
+        stage_one.objective(net.num_classes, Foreign(unlabelled), settings),
         Schedule.of(settings, settings.epochs, settings.lr),
         run.console,
         f"task {task.index + 1} ({task.name})",

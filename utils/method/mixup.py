@@ -43,13 +43,18 @@ def supervised(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outco
 
 
 def mixup(num_classes: int, alpha: float) -> Objective:
-    """Cross-entropy on pairs mixed over the joined rows of all parts of the batch, λ = max(λ, 1−λ), Beta(α, α)."""
+    """Cross-entropy on pairs mixed over the joined rows of all parts of the batch, λ = max(λ, 1−λ), Beta(α, α).
+
+    With `alpha` 0 nothing is mixed.
+    """
 
     def objective(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
         inputs = torch.cat([rows.views[0] for rows in batch])
         labels = torch.cat([rows.labels for rows in batch])
         targets = F.one_hot(labels, num_classes).to(inputs.dtype)
-        inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha, len(inputs)))
+        if alpha > 0:
+            order, share = random.permutation(len(inputs)), random.mixing(alpha, len(inputs))
+            inputs, targets = mix(inputs, targets, order, share)
         logits = model(inputs)
         return Outcome(soft_cross_entropy(logits, targets), inputs, logits)
 

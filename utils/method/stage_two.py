@@ -1,5 +1,6 @@
 """Stage two for one task: join the new sub-model, fine-tune the whole on a balanced mixture, keep exemplars."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,18 @@ from datasets import catalog
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from datasets.images import Images
-from datasets.memory import Memory, herding_order, random_order
+from datasets.memory import Memory, herding_order, random_orders
 from datasets.tasks import Task
 from models import cost
 from models.ede_net import EDENet
 from models.resnet import ResNet18, resnet18
 from utils.method import stage_one, training
 from utils.method.data import Split
-from utils.method.mixup import mixup
+from utils.method.keep import kept
+from utils.method.mixup import Objective, mixup
 from utils.method.training import Progress, Schedule
 from utils.running import checkpoint
-from utils.running.artefact import FORM, Artefact
+from utils.running.artefact import Artefact, read_record
 from utils.running.errors import UserError
 from utils.running.options import Settings, command_line
 from utils.running.run import Run
@@ -63,7 +65,7 @@ class SubModels:
             raise UserError(
                 f"{path} is not there: stage two needs stage one's networks, which this makes: {self.command}"
             )
-        content = checkpoint.read_json(path, FORM)
+        content = read_record(path)
         agreed = {"classes": list(task.class_names), "images": task.fingerprint, **self.agreed}
         for name, mine in agreed.items():
             theirs = {**content["configuration"], **content["made_from"]}.get(name)
@@ -84,15 +86,19 @@ class SubModels:
         content = checkpoint.read(path, ResNet18.KIND, run.device, ResNet18.FORM)
         if content["fingerprint"] != wanted:
             raise UserError(f"{path} is not the network that its record was written with: make it anew: {self.command}")
-        return ResNet18.built(content, path)
+        model = ResNet18.built(content, path)
+        return model.without_other() if model.num_classes > task.num_classes else model
 
 
-def submodels_of(settings: Settings, split: Split, prune: bool, mixmatch: bool) -> SubModels:
+def submodels_of(settings: Settings, split: Split, prune: bool, mixmatch: bool, rehearsal_size: int) -> SubModels:
     """Stage one's networks of a split, which have to be of the same data, chosen by the same rule."""
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
     root = settings.classifier_root or settings.checkpoint_root
     theirs = Settings(**{**vars(settings), "checkpoint_root": root, "classifier_root": None})
+    if settings.other_weight and settings.other_exemplars:
+        call["rehearsal_size"] = rehearsal_size
     agreed = {name: getattr(settings, name) for name in ("image_size", "seed", "selection", "validation_fraction")}
+    agreed["rehearsal_size"] = call.get("rehearsal_size", 0)  # stage one saw exemplars of this memory, or none
     if mixmatch:
         agreed["unlabeled"] = catalog.short_name(settings.unlabeled)
     return SubModels(
@@ -129,11 +135,11 @@ def made_from(run: Run, task: Task, before: Artefact | None, submodels: SubModel
     return record
 
 
-def after(before: Artefact | None, memory: Memory) -> EDENet:
+def after(before: Artefact | None, memory: Memory, network: type[EDENet] = EDENet) -> EDENet:
     """The network as stage two left it after the task before, whose exemplars the memory takes up; or an empty one."""
     if before is None:
-        return EDENet()
-    net = before.load(EDENet)
+        return network()
+    net = before.load(network)
     memory.load_state_dict(net.meta["exemplars"], net.meta["tasks"][-1][2])
     return net
 
@@ -176,10 +182,7 @@ def exemplar_batches(run: Run, memory: Memory, tasks: Sequence[Task]) -> Batches
 
 
 def finetune(run: Run, artefact: Artefact, net: EDENet, batches: Batches) -> Progress:
-    """Trains the joined network to the last epoch: all sub-models, or the heads alone.
-
-    Mixup over the joined batches and cross-entropy over all outputs.
-    """
+    """Trains the joined network to the last epoch: all sub-models, or the heads alone."""
     settings = run.settings
     epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
     if settings.finetune == "heads":
@@ -187,7 +190,7 @@ def finetune(run: Run, artefact: Artefact, net: EDENet, batches: Batches) -> Pro
     progress = training.fit(
         net,
         batches,
-        mixup(net.num_classes, settings.alpha),
+        objective(net, settings),
         Schedule.of(settings, epochs, settings.finetune_lr),
         run.console,
         f"stage two, {artefact.name}",
@@ -197,21 +200,36 @@ def finetune(run: Run, artefact: Artefact, net: EDENet, batches: Batches) -> Pro
     return progress
 
 
+def objective(net: EDENet, settings: Settings) -> Objective:
+    """The loss of stage two, for the network as it is before the first update.
+
+    Mixup over the joined batches and cross-entropy over all outputs; with `finetune_distillation` what the sub-models
+    can is kept, see `utils.method.keep`.
+    """
+    loss = mixup(net.num_classes, settings.alpha if settings.finetune_mixup else 0.0)
+    if settings.finetune_distillation == 0:
+        return loss
+    *old, new = copy.deepcopy(net.submodels)
+    return kept(loss, [EDENet(old), new], settings.finetune_distillation)
+
+
 def remember(run: Run, net: EDENet, memory: Memory, task: Task) -> None:
     """Chooses the exemplars of a task that ends, once, and shortens the lists of the classes before."""
-    count, orders = memory.share(task.last), []
-    for label, key, name in zip(range(task.first, task.last), task.class_keys, task.class_names, strict=True):
-        of_class = task.train.select(task.train.labels == label)
-        if memory.per_class is not None and len(of_class) < count:
-            raise UserError(
-                f"num_per_class={count} is more than the {len(of_class)} training images of {task.name}'s class "
-                f"{name}: expected at most that many"
-            )
-        if run.settings.exemplars == "herding":
+    count = memory.share(task.last)
+    if run.settings.exemplars == "random":
+        orders = random_orders(task, run.settings.seed, count)
+    else:
+        orders = []
+        for label in range(task.first, task.last):
+            of_class = task.train.select(task.train.labels == label)
             features = training.outputs(net.features, of_class.images, next(net.parameters()).device)
             orders.append(herding_order(features, count))
-        else:
-            orders.append(random_order(len(of_class), (run.settings.seed, "exemplars", *key))[:count])
+    for name, order in zip(task.class_names, orders, strict=True):
+        if memory.per_class is not None and len(order) < count:
+            raise UserError(
+                f"num_per_class={count} is more than the {len(order)} training images of {task.name}'s class {name}: "
+                f"expected at most that many"
+            )
     memory.add(task, orders)
 
 
@@ -265,7 +283,8 @@ def evaluate(net: EDENet, tasks: Sequence[Task]) -> dict[str, list[int]]:
 
 def exemplars_of(stage: Artefact) -> tuple[Images, list[str]]:
     """The exemplars that a stage keeps, and the names of all its classes."""
-    memory, meta = Memory(), stage.load(EDENet).meta
+    memory = Memory()
+    meta = stage.model.meta if stage.model else checkpoint.read(stage.path, None)
     memory.load_state_dict(meta["exemplars"], len(meta["class_names"]))
     return memory.images(), meta["class_names"]
 

@@ -19,7 +19,8 @@ STAGE_TWO = "stage two"  # the part without which nothing is fine-tuned
 
 def folder(settings: Settings, split_list: list[int] | None, split_type: str | None, rehearsal_size: int) -> Path:
     """Where an ablation writes its table and figure, and below it all its runs."""
-    split = split_type or (splits.split_type_of(split_list) if split_list else "s0-t10")
+    bounds = None if split_list is None else splits.resolve_split(split_list, None, 10**6)
+    split = split_type or (splits.split_type_of(bounds) if bounds else "s0-t10")
     name = f"ablation_{catalog.short_name(settings.dataset)}_{split}_rehearsal_{rehearsal_size}"
     return Path(settings.checkpoint_root) / name
 

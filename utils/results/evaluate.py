@@ -8,12 +8,13 @@ from typing import Any
 from datasets import catalog, splits
 from datasets.images import Images, ImageSet
 from datasets.tasks import relabelled
+from models.der import DERNet
 from models.ede_net import EDENet
 from utils.method import stage_two
 from utils.results import tables
-from utils.running import checkpoint, processes
 from utils.running import device as devices
-from utils.running.artefact import FORM
+from utils.running import processes
+from utils.running.artefact import read_record
 from utils.running.console import show
 from utils.running.errors import UserError
 
@@ -55,8 +56,9 @@ def evaluate(
         raise UserError(f"{folder} has no saved network{'' if stage is None else f' of stage {stage}'}: train it first")
     found = {}
     for path in sorted(records, key=lambda each: (len(each.stem), each.stem)):
-        content = checkpoint.read_json(path, {**FORM, "results": {name: [int] for name in COUNTS}})
-        net = EDENet.load(path.with_suffix(".pt"), where)
+        content = read_record(path)
+        network = DERNet if content["configuration"].get("baseline") == "der" else EDENet
+        net = network.load(path.with_suffix(".pt"), where)
         if net.meta["fingerprint"] != content["fingerprint"]:
             raise UserError(f"{path} was not written with {path.stem}.pt: delete both and train them anew")
         counted = stage_two.evaluate(net, tested(net, content["configuration"], data_root, dataset))

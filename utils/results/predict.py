@@ -11,7 +11,6 @@ from utils.results import tables
 from utils.results.evaluate import path_of
 from utils.running import device as devices
 from utils.running.console import show
-from utils.running.options import require_arguments
 
 
 def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str, Any]]:
@@ -28,7 +27,6 @@ def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str
 
     Raises: `UserError` for what the caller can mend.
     """
-    require_arguments(top=top)
     image, checkpoint = path_of("image", image), path_of("checkpoint", checkpoint)
     net = EDENet.load(checkpoint, devices.choose(device))
     found = likeliest(net, image_file.read(image, net.meta["image_size"]), top)

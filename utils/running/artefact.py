@@ -13,7 +13,15 @@ from utils.running.errors import UserError
 if TYPE_CHECKING:
     from utils.running.run import Run
 
-FORM = {"made_from": dict, "configuration": dict, "fingerprint": str, "results": dict}
+FORM = {"made_from": dict, "configuration": dict, "fingerprint": str, "results": dict, "checksum": str}
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What a `NAME.json` holds. Raises `UserError` that names it if that is not what was written."""
+    content = checkpoint.read_json(path, FORM)
+    if content.pop("checksum") != checkpoint.fingerprint(content):
+        raise UserError(f"{path} is not what was written: delete it and run the command that made it again")
+    return content
 
 
 class Artefact:
@@ -39,9 +47,9 @@ class Artefact:
         self.unfinished = run.unfinished / f"{name}.training.pt"
         self.content: dict[str, Any] | None = None  # of `NAME.json`
         self.model: nn.Module | None = None  # once it has been made or loaded
-        if not run.settings.restart and run.siblings and not self.record.exists():
-            self._take_over(run.siblings)
         self._look()
+        if run.siblings and not self.done and not run.settings.restart:
+            self._take_over(run.siblings)
 
     @property
     def done(self) -> bool:
@@ -62,7 +70,7 @@ class Artefact:
         if self.run.is_stale(self.path) or self.run.is_stale(self.record) or not self.path.exists():
             return
         if self.record.exists():
-            content = checkpoint.read_json(self.record, FORM)
+            content = read_record(self.record)
             self._require_same(content["made_from"], self.record)
             self.content = content
             self.run.console.say(f"{self.name}: done before, {self.path.name} is there")
@@ -76,14 +84,19 @@ class Artefact:
             if folder == self.run.folder or not (path.exists() and record.exists()):
                 continue
             try:
-                if checkpoint.read_json(record, FORM)["made_from"] != self.made_from:
+                content = read_record(record)
+                if content["made_from"] != self.made_from:
                     continue
-                checkpoint.read(path, None)
+                if checkpoint.read(path, None).get("fingerprint") != content["fingerprint"]:
+                    raise UserError(f"{path} is not the network that {record.name} was written with")
             except UserError as error:
                 self.run.console.say(f"{folder} has what is wanted, but cannot be gone on from: {error}")
                 continue
+            if self.run.dry:
+                self.path, self.record = path, record
             self.run.write(self.path, checkpoint.read_bytes(path))
             self.run.write(self.record, checkpoint.read_bytes(record))
+            self.content = content
             self.run.console.say(f"{self.name}: taken over from {folder}, which began alike")
             return
 
@@ -98,8 +111,8 @@ class Artefact:
         if differing:
             named = ", ".join(differing[:4] + (["…"] if differing[4:] else []))
             raise UserError(
-                f"{path} was made from something else: {named}; give the same, or another checkpoint_root, or begin anew "
-                f"with restart=True"
+                f"{path} was made from something else: {named}; give the same, or another checkpoint_root, or begin "
+                f"anew with restart=True"
             )
 
     def load(self, network: type[nn.Module]) -> nn.Module:
@@ -126,17 +139,13 @@ class Artefact:
         Raises: `UserError` if a weight is not finite.
         """
         state = model.state_dict()
-        if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
-            raise UserError(f"{self.name}: weights are not finite and were not written: try a smaller learning rate")
-        common = {"made_from": self.made_from, "configuration": self.run.configuration}
-        common["fingerprint"] = checkpoint.fingerprint(state)
-        self.model, self.content = model, {**common, "results": results}
-        if self.run.dry:
-            return
-        self.run.clear()
-        checkpoint.write(self.path, model.KIND, {**model.described, **common, **content, "model": state})
-        checkpoint.write_json(self.record, self.content)
-        for path in self.run.unfinished.glob(f"{self.name}.*"):
+        common = {"configuration": self.run.configuration, "fingerprint": checkpoint.fingerprint(state)}
+        self._write(self.path, model.KIND, {**model.described, **common, **content, "model": state})
+        self.model = model
+        self.content = json.loads(json.dumps({"made_from": self.made_from, **common, "results": results}))
+        checksum = checkpoint.fingerprint(self.content)
+        self.run.write(self.record, checkpoint.as_json({**self.content, "checksum": checksum}))
+        for path in [] if self.run.dry else self.run.unfinished.glob(f"{self.name}.*"):
             if path not in (self.path, self.record):
                 path.unlink(missing_ok=True)
 
@@ -149,9 +158,14 @@ class Artefact:
         return saved
 
     def save_training(self, content: dict[str, Any]) -> None:
-        """Writes the unfinished training."""
-        self.run.clear()
-        checkpoint.write(self.unfinished, "training", {"made_from": self.made_from, **content})
+        """Writes the unfinished training. Raises `UserError` if a weight is not finite."""
+        self._write(self.unfinished, "training", content)
+
+    def _write(self, path: Path, kind: str, content: dict[str, Any]) -> None:
+        weights = content["model"].values()
+        if not all(bool(torch.isfinite(value).all()) for value in weights if value.is_floating_point()):
+            raise UserError(f"{self.name}: weights are not finite and were not written: try a smaller learning rate")
+        self.run.write(path, checkpoint.packed(kind, {"made_from": self.made_from, **content}))
 
 
 def _short(value: Any) -> str:

@@ -1,8 +1,8 @@
 """Files that are whole or absent: bytes, JSON of a known form, and checkpoints for `torch.load(weights_only=True)`.
 
 A checkpoint is a dict of tensors, strings, numbers, lists and dicts with two names in front: `format`, this project's,
-and `kind`: "classifier" (a sub-model), "ede_net" (a stage), "training" (an unfinished training). One that holds a
-network under `model` has the fingerprint of its weights beside it.
+and `kind`: "classifier" (a sub-model), "ede_net" (a stage), "training" (an unfinished training), and the fingerprint
+of all of it, `checksum`.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from utils.running.errors import UserError
 FORMAT = "ede-net-2"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, before: Callable[[], object] = lambda: None) -> None:
     """Writes beside the place, flushes to the disk, then renames: a reader sees the old file or the new one.
+
+    `before` is called when the new file is whole and before it takes its place.
 
     Raises: `UserError` that says what could not be written and why; what was there before stays.
     """
@@ -35,6 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            before()
             os.replace(beside, path)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -54,9 +57,14 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): make it readable") from error
 
 
+def as_json(content: dict) -> bytes:
+    """What a JSON file of this content holds."""
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def write_json(path: Path, content: dict) -> None:
     """Writes a JSON file."""
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, as_json(content))
 
 
 def read_json(path: Path, form: Any = dict) -> dict:
@@ -99,11 +107,16 @@ def fault(value: Any, form: Any, name: str) -> str | None:
     return None if fits else f"{name} is {type(value).__name__}, not {form.__name__}"
 
 
+def packed(kind: str, content: dict) -> bytes:
+    """What a checkpoint of this kind holds, its tensors on the CPU, so that it can be read where there is no GPU."""
+    buffer, content = io.BytesIO(), {"format": FORMAT, "kind": kind, **_on_cpu(content)}
+    torch.save({**content, "checksum": fingerprint(content)}, buffer)
+    return buffer.getvalue()
+
+
 def write(path: Path, kind: str, content: dict) -> None:
-    """Writes a checkpoint of this kind, its tensors on the CPU, so that it can be read where there is no GPU."""
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "kind": kind, **_on_cpu(content)}, buffer)
-    write_bytes(path, buffer.getvalue())
+    """Writes a checkpoint of this kind."""
+    write_bytes(path, packed(kind, content))
 
 
 def _on_cpu(value: Any) -> Any:
@@ -131,12 +144,11 @@ def read(path: Path, kind: str | None, device: torch.device | str = "cpu", form:
     if not ours or kind not in (None, content.get("kind")):
         found = str(content.get("kind") if isinstance(content, dict) else type(content).__name__)[:40]
         raise UserError(f'{path} holds "{found}", expected a checkpoint of kind "{kind or "any"}" ({FORMAT})')
-    found = fault(content, form, "it")
-    if found is None and "fingerprint" in content:
-        state = content.get("model")
-        tensors = isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())
-        if not tensors or fingerprint(state) != content["fingerprint"]:
-            found = "its weights are not those that were written"
+    try:
+        checksum = content.pop("checksum", None)
+        found = fault(content, form, "it") if fingerprint(content) == checksum else "it is not what was written"
+    except Exception as error:  # what tensors raise that were never saved has no common class
+        found = repr(error)
     if found:
         raise _unreadable(path, found)
     return content
@@ -148,6 +160,8 @@ def _require_whole(path: Path) -> None:
         raise UserError(f"{path} is not there: expected a checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it is compressed")  # which ours are not: nobody knows into how much
             damaged = archive.testzip()
     except Exception as error:  # what it raises on damaged bytes has no common class
         raise _unreadable(path, repr(error)) from error
@@ -171,9 +185,27 @@ def load_weights(model: nn.Module, state: Any, path: Path, assign: bool = False)
         raise UserError(f"{path} was made for another architecture ({reason[:160]})") from error
 
 
-def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """A hash of a network's weights and statistics (`state_dict()`): equal for equal bits, on any device."""
+def fingerprint(value: Any) -> str:
+    """A hash of tensors and plain values, such as a network's `state_dict()`: equal for equal bits, on any device.
+
+    Raises: `ValueError` for a tensor of more values than it holds.
+    """
     digest = hashlib.sha256()
-    for name, value in state.items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+                raise ValueError("a tensor has more values than it holds")
+            digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        elif isinstance(value, dict | list | tuple):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            digest.update(f"{len(value)} of ".encode())
+            for name, item in pairs:
+                digest.update(f"{name!r}: ".encode())
+                add(item)
+        else:
+            digest.update(f"{value!r}, ".encode())
+
+    add(value)
     return digest.hexdigest()

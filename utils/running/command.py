@@ -67,7 +67,7 @@ def line(*functions: Function, example: str, sequence: bool = False) -> Iterator
 
 
 def _end(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    console.show(message, sys.stderr)
     raise SystemExit(code) from None
 
 
@@ -111,7 +111,7 @@ def _checked(function: Function, positional: list, keywords: dict[str, object], 
     parameters = inspect.signature(function).parameters.values()
     named = {parameter.name for parameter in parameters}
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        options.settings({name: each for name, each in keywords.items() if name not in named}, sequence)
+        options.settings({name: each for name, each in keywords.items() if name not in named}, sequence, named)
     try:
         inspect.signature(function).bind(*positional, **keywords)
     except TypeError as error:

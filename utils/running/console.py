@@ -72,7 +72,7 @@ class Console:
         if self.log is None:
             return
         self.lock.require()
-        with self.log.open("a", errors="replace") as file:
+        with self.log.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
     def each(self, items: Sequence[Item], title: str) -> Iterator[Item]:

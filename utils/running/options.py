@@ -7,7 +7,7 @@ reading of what that text leaves open. Nothing here imports torch, so that a mis
 import difflib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -121,7 +121,7 @@ OPTIONS: dict[str, Option] = {
     "widths": _((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
                 cpu=(16, 32, 64, 128), demo=(8, 16, 32, 64),
                 seq=(64, 128, 128, 128), seq_cpu=(16, 32, 32, 32), seq_demo=(8, 16, 16, 16)),
-    "epochs": _(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, demo=20,
+    "epochs": _(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=46, demo=20,
                 seq=150, seq_cpu=15, seq_demo=6),
     "batch_size": _(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
     "lr": _(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (seed text)",
@@ -134,12 +134,19 @@ OPTIONS: dict[str, Option] = {
 
     # MixMatch: Berthelot et al. 2019, section 4.1, except lambda_u (there 75 for CIFAR-10; at 10 it holds the short
     # training of "cpu" back: 77 % instead of 85 % on the first task).
-    "unlabeled_batch_size": _(64, BATCH, "mixmatch", "MixMatch: unlabelled images a batch", False, cpu=16, demo=8),
+    "unlabeled_batch_size": _(64, BATCH, "mixmatch", "MixMatch: unlabelled images a batch", False, plus=32, cpu=16,
+                              demo=8),
     "unlabeled_views": _(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)", False),
     "sharpening": _(0.5, number(0.01, 100), "mixmatch", "MixMatch: temperature of the guessed labels (T)", False),
     "alpha": _(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
     "lambda_u": _(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss", False,
                   cpu=1.0, demo=1.0),
+
+    # An output for what is none of the task's, see `utils.method.others`.
+    "other_weight": _(0.0, number(0, 1000), "other", 'above 0: foreign images are "other", unlabelled ones with this '
+                      "weight in the loss, in place of MixMatch", False, plus=0.5, cpu_plus=0.5),
+    "other_exemplars": _(0, whole(0, 65_536), "other", 'exemplars of the tasks before in every batch, as "other"',
+                         False, plus=32, cpu_plus=16),
 
     # Compression and distillation.
     "percent": _(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold", False),
@@ -151,8 +158,11 @@ OPTIONS: dict[str, Option] = {
     "width_multiple": _(8, whole(1, 1024), "compression", "compression: widths are rounded to multiples of this", False,
                         cpu=1, demo=1),
     "max_rounds": _(8, whole(0, 100), "compression", "compression: rounds at most", False, cpu=1, demo=1),
-    "distill_epochs": _(400, EPOCHS, "compression", "epochs of each round's distillation", False, cpu=50, demo=25),
+    "distill_epochs": _(400, EPOCHS, "compression", "epochs of each round's distillation", False,
+                        plus=100, cpu=50, cpu_plus=10, demo=25),
     "distill_lr": _(5e-4, RATE, "compression", "its initial learning rate (seed text)", False, cpu=2e-3, demo=2e-3),
+    "inherit": _(False, FLAG, "compression", "compressed networks begin with their teacher's strongest channels", False,
+                 plus=True, cpu_plus=True),
     "temperature": _(2.0, number(0.01, 1000), "compression", "distillation temperature (T)", False),
 
     # Stage two.
@@ -168,6 +178,12 @@ OPTIONS: dict[str, Option] = {
                      seq=200, seq_demo=40),
     "finetune_rotation": _(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
+    # Distillation, see `utils.method.keep`, keeps from overfitting what mixup would.
+    "finetune_mixup": _(True, FLAG, "finetune", "stage two: whether pairs of images are mixed",
+                        plus=False, cpu_plus=False, seq=True),
+    "finetune_distillation": _(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the networks "
+                               "as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
+
     # How it is run.
     "evaluate_every": _(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
                         cpu=5, demo=5, seq=10),
@@ -180,14 +196,14 @@ OPTIONS: dict[str, Option] = {
 }
 # fmt: on
 
-RECIPES = ("paper", "cpu", "demo")
+RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
 
 # The arguments of the entry functions that are no options.
 ARGUMENTS = {
     "prune": FLAG,
     "mixmatch": FLAG,
     "rehearsal_size": whole(1, 10**7),
-    "kind": one_of("finetune", "replay", "joint", "concatenate"),
+    "kind": one_of("finetune", "replay", "joint", "der", "concatenate"),
     "num_per_class": whole(1, 10**6),
     "num_class": whole(1, 10**6),
     "seeds": Check(
@@ -197,13 +213,15 @@ ARGUMENTS = {
         ),
     ),
     "top": whole(1, 10**6),
+    "stage": or_none(whole(1, 10**6)),
 }
 
 
 def value(name: str, recipe: str, sequence: bool = False) -> Any:
     """The default of an option in a recipe, in a split or in the sequence of data sets."""
-    option, words = OPTIONS[name], recipe.replace("-", "_")
-    for key in [f"seq_{words}", "seq"] if sequence else [words]:
+    option = OPTIONS[name]
+    words = [recipe.replace("-", "_"), *(["cpu"] if recipe == "cpu-plus" else [])]
+    for key in [*(f"seq_{word}" for word in words), "seq"] if sequence else words:
         if key in option.recipes:
             return option.recipes[key]
     return option.default
@@ -214,7 +232,7 @@ class Settings(SimpleNamespace):
 
     def deciding(self, *what: str) -> dict[str, Any]:
         """The options that decide these: "run" everything, "update" each training's steps, "network" stage one's
-        trainings, "mixmatch", "choice" of epochs, "compression", "memory", "finetune". Plain values, by name."""
+        trainings, "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune". Plain values, by name."""
         named = {name: getattr(self, name) for name, option in OPTIONS.items() if option.decides in what}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
@@ -224,7 +242,7 @@ def names(sequence: bool = False) -> list[str]:
     return [name for name, option in OPTIONS.items() if option.sequence or not sequence]
 
 
-def settings(options: dict[str, Any], sequence: bool = False) -> Settings:
+def settings(options: dict[str, Any], sequence: bool = False, arguments: Iterable[str] = ()) -> Settings:
     """A recipe's settings with these options in place of its defaults.
 
     Raises: `UserError` for an unknown name (with the nearest known one) or a value that is not accepted.
@@ -232,7 +250,7 @@ def settings(options: dict[str, Any], sequence: bool = False) -> Settings:
     known = names(sequence)
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(name, [*known, *arguments], n=1, cutoff=0.0)[0]
             raise UserError(f'unknown option "{name[:60]}": did you mean "{near}"? --help lists all')
     recipe = options.get("recipe", "paper")
     require("recipe", recipe, one_of(*RECIPES))
@@ -247,7 +265,7 @@ def settings(options: dict[str, Any], sequence: bool = False) -> Settings:
 def require_arguments(**arguments: Any) -> None:
     """Raises `UserError` unless these arguments of an entry function have values that are accepted."""
     for name, each in arguments.items():
-        require(name, each, ARGUMENTS[name])
+        require(name, each, ARGUMENTS.get(name) or OPTIONS[name].check)
 
 
 def require(name: str, value: Any, check: Check) -> None:
@@ -269,12 +287,12 @@ def _shown(value: Any) -> str:
 
 
 def table(sequence: bool = False) -> str:
-    """All options as a Markdown table: defaults of the recipes "paper" and "cpu", what is accepted, what it is for."""
-    rows = [["option", "paper", "cpu", "accepts", "meaning"]]
+    """All options as a Markdown table: each recipe's default, what is accepted, and what it is for."""
+    rows = [["option", *RECIPES[:-1], "accepts", "meaning"]]
     for name in names(sequence):
-        paper, cpu = (repr(value(name, recipe, sequence)).replace("'", '"') for recipe in ("paper", "cpu"))
-        option = OPTIONS[name]
-        rows.append([f"`{name}`", f"`{paper}`", f"`{cpu}`" if cpu != paper else "", option.check.words, option.help])
+        paper, *others = (repr(value(name, recipe, sequence)).replace("'", '"') for recipe in RECIPES[:-1])
+        differing = [f"`{each}`" if each != paper else "" for each in others]
+        rows.append([f"`{name}`", f"`{paper}`", *differing, OPTIONS[name].check.words, OPTIONS[name].help])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(f"| {line} |" for line in [lines[0], " | ".join("-" * width for width in widths), *lines[1:]])

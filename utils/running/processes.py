@@ -60,7 +60,7 @@ def own_share() -> Iterator[None]:
         _shared_out = before
 
 
-def require_one() -> None:
+def require_one(what: str = "this trains one network or none") -> None:
     """Raises `UserError` if `torchrun` started several processes for something that they cannot share out."""
     if place().size > 1 and not _shared_out:
-        raise UserError("this trains one network or none, in one process: start the script without torchrun")
+        raise UserError(f"{what}, in one process: start the script without torchrun")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from utils.running import checkpoint, console, device, processes
-from utils.running.artefact import FORM, Artefact
+from utils.running.artefact import Artefact, read_record
 from utils.running.console import Console
 from utils.running.errors import Interrupted, UserError, told
 from utils.running.interrupt import Interruption
@@ -47,7 +47,7 @@ class Run:
         folder: Path,
         settings: Settings,
         configuration: dict[str, Any],
-        own: Sequence[str] = ("*",),
+        own: Sequence[str] = ("model_*", "stage_*", "results"),
         siblings: str | None = None,
     ):
         self.folder, self.settings, self.configuration = folder, settings, configuration
@@ -75,13 +75,17 @@ class Run:
                         f"{self.folder} cannot be used ({error.strerror or error}): give a checkpoint_root that can be "
                         f"written to"
                     ) from error
+            if self.settings.restart:
+                found = [path for name in self.own for path in self.folder.glob(f"{name}.*")]
+                found += [path for name in self.own for path in self.unfinished.glob(f"{name}.*")]
+                self._stale = {path: _identity(path) for path in found if path.suffix in (".pt", ".json", ".md")}
             opened.enter_context(device.prepared(self.device, self.settings.deterministic))
             opened.enter_context(Interruption.watched())
             self._opened = opened.pop_all()
         return self
 
     def _begin(self) -> None:
-        """Takes the folder, notes what a restart replaces, and clears up after a process that was killed."""
+        """Takes the folder, and clears up after a process that was killed."""
         self._lock.take()
         self.unfinished.mkdir(exist_ok=True)
         if processes.place().size == 1:
@@ -91,13 +95,6 @@ class Run:
                 other.release()
             for left in [*self.folder.glob(".*.part"), *self.unfinished.glob(".*.part")]:
                 left.unlink()
-        if self.settings.restart:
-            found = [path for name in self.own for path in self.folder.glob(f"{name}.*")]
-            found += [path for name in self.own for path in self.unfinished.glob(f"{name}.*")]
-            kept = ("log", "events")  # they only ever grow
-            self._stale = {
-                path: _identity(path) for path in found if path.is_file() and not path.name.startswith((".", *kept))
-            }
 
     def is_stale(self, path: Path) -> bool:
         """Whether a file was there when a restart began, and is to be replaced."""
@@ -105,17 +102,20 @@ class Run:
 
     def clear(self) -> None:
         """Removes what a restart replaces, now that something new takes its place."""
-        self._lock.require()
         for path in list(self._stale):
-            if self.is_stale(path):  # not a file that another process of the job has written by now
-                path.unlink(missing_ok=True)
+            if self.is_stale(path):  # and was not written anew
+                path.unlink()
         self._stale = {}
 
     def write(self, path: Path, content: bytes) -> None:
-        """Writes a file of the folder, whole; nothing in a dry run."""
+        """Writes a file of the run, whole, and removes what a restart replaces; nothing in a dry run.
+
+        Raises: `UserError` if it cannot be written, or the folder is no longer this run's.
+        """
         if not self.dry:
-            self.clear()
-            checkpoint.write_bytes(path, content)
+            self._lock.require()
+            path.parent.mkdir(exist_ok=True)  # another process of the job may have finished and removed it
+            checkpoint.write_bytes(path, content, self.clear)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         ended = self._ended(error)
@@ -151,7 +151,7 @@ class Run:
             return self._artefacts[name].content
         record = self.folder / f"{name}.json"
         there = record.exists() and not self.is_stale(record)
-        return checkpoint.read_json(record, FORM) if there else None
+        return read_record(record) if there else None
 
     def recorded(self, pattern: str) -> dict[str, dict[str, Any]]:
         """What is recorded of all networks whose names fit a pattern, by name."""
@@ -179,8 +179,8 @@ class Run:
             total = sum(seconds for _, seconds in self.plan)
             self.console.say(f"{len(self.plan)} trainings, about {console.duration(total)} in all; nothing was written")
             return {"trainings": self.plan, "seconds": total}
-        checkpoint.write_json(self.folder / "results.json", results)
-        checkpoint.write_bytes(self.folder / "results.md", table.encode())
+        self.write(self.folder / "results.json", checkpoint.as_json(results))
+        self.write(self.folder / "results.md", table.encode())
         draw(self.folder, results)
         self.console.note("finished")
         console.show(f"\n{table}\nwritten to {self.folder}")

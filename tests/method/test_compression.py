@@ -1,0 +1,111 @@
+"""The rounds of compression: what they begin with, which are accepted, and when they end."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.models.networks import SCALED, same_state, slow_counts, state_of, with_scales
+from utils.method import compression
+from utils.running.options import settings
+
+OPTIONS = {"percent": 0.5, "min_width": 2, "width_multiple": 1, "max_accuracy_loss": 4.0, "max_rounds": 8}
+
+
+def compressed(scores, teacher_score=80.0, widths=SCALED, **options):
+    """Compresses with a fake distillation that gives the attempts these scores, in order."""
+    calls, models = [], []
+
+    def distil(number, widths):
+        calls.append((number, widths))
+        models.append(with_scales(widths, seed=number))
+        return models[-1], scores[len(calls) - 1]
+
+    teacher = with_scales(widths)
+    before = state_of(teacher)
+    attempts = compression.compress(teacher, teacher_score, distil, settings({**OPTIONS, **options}))
+    assert same_state(before, teacher)
+    assert [attempt.model for attempt in attempts] == models
+    assert [number for number, _ in calls] == [*range(1, len(calls) + 1)]
+    result = compression.result(attempts)
+    return SimpleNamespace(
+        attempts=attempts, widths=[each for _, each in calls], models=[teacher, *models], result=result and result.model
+    )
+
+
+def next_widths(model, percent=0.5):
+    means = [sum(stage) / 5 for stage in slow_counts(model, percent)]
+    return tuple(min(now, max(int(m + 0.5), 2)) for m, now in zip(means, model.widths, strict=True))
+
+
+def is_halfway(middle, good, failed):
+    return all(abs(w - (a + b) / 2) <= 0.5 for w, a, b in zip(middle, good, failed, strict=True))
+
+
+@pytest.mark.parametrize("percent", [0.5, 0.3])
+def test_every_round_starts_from_the_network_accepted_last(percent):
+    run = compressed([79.0, 78.0, 77.0], max_rounds=3, percent=percent)
+    assert run.widths == [next_widths(model, percent) for model in run.models[:3]]
+    assert all(attempt.accepted for attempt in run.attempts)
+    assert run.result is run.models[3]
+
+
+def test_the_bound_is_below_the_teacher_not_below_the_last_network():
+    run = compressed([77.0, 74.0, 90.0], max_rounds=3)
+    assert [attempt.accepted for attempt in run.attempts] == [True, False, True]
+
+
+def test_a_network_exactly_at_the_bound_is_accepted_for_every_number_of_images_right():
+    assert compressed([75.9, 0.0], max_rounds=1).result is None
+    for right in range(10, 251, 3):  # of 250: 4 points are 10 images
+        assert compressed([100 * (right - 10) / 250], 100 * right / 250, (3, 4, 5, 6), max_rounds=1).result
+
+
+def test_after_a_failure_there_is_one_attempt_half_way():
+    run = compressed([79.0, 50.0, 78.0])
+    assert len(run.widths) == 3
+    assert is_halfway(run.widths[2], run.widths[0], run.widths[1])
+    assert run.result is run.models[3]
+
+
+def test_when_the_attempt_half_way_fails_too_the_last_good_network_stays():
+    run = compressed([79.0, 50.0, 51.0])
+    assert len(run.attempts) == 3
+    assert run.result is run.models[1]
+
+
+def test_when_the_first_round_fails_half_way_starts_from_the_teacher():
+    run = compressed([10.0, 78.0])
+    assert is_halfway(run.widths[1], SCALED, run.widths[0])
+    assert run.result is run.models[2]
+
+
+def test_when_nothing_is_accepted_there_is_no_result_and_the_teacher_is_kept():
+    run = compressed([10.0, 11.0])
+    assert len(run.attempts) == 2
+    assert run.result is None
+
+
+def test_widths_only_get_smaller_until_the_least_width_ends_it():
+    run = compressed([80.0] * 50, min_width=4, max_rounds=50)
+    assert run.widths[-1] == (4, 4, 4, 4)
+    assert len(run.widths) < 10
+    for before, after in zip([SCALED, *run.widths], run.widths, strict=False):
+        assert after != before
+        assert all(a <= b for a, b in zip(after, before, strict=True))
+    assert compressed([], widths=(4, 4, 4, 4), min_width=4).attempts == []
+
+
+def test_widths_are_multiples_where_asked():
+    widths = compressed([80.0, 80.0], widths=(32, 32, 64, 64), width_multiple=8, max_rounds=2).widths
+    assert all(width % 8 == 0 for each in widths for width in each)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_no_more_rounds_than_allowed(rounds):
+    assert len(compressed([80.0] * 9, max_rounds=rounds).attempts) == rounds
+
+
+def test_no_attempt_half_way_where_nothing_lies_between():
+    run = compressed([10.0, 10.0], widths=(3, 3, 3, 3), percent=0.3)
+    assert len(run.widths) == len(set(run.widths))
+    assert (3, 3, 3, 3) not in run.widths

@@ -1,0 +1,144 @@
+"""The joined network, and the files of both networks."""
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from models import EDENet, ResNet18
+from tests.models.networks import changed, joined, network, same_state, state_of
+from utils.running import checkpoint
+from utils.running.errors import UserError
+
+IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+
+
+def test_logits_are_the_sub_models_logits_one_after_the_other():
+    net = joined(3, 2, 4)
+    logits = net(IMAGES)
+    assert logits.shape == (5, 9)
+    for task, (submodel, offset) in enumerate(zip(net.submodels, (0, 3, 5), strict=True)):
+        assert net.offset(task) == offset
+        assert torch.equal(logits[:, offset : offset + submodel.num_classes], submodel(IMAGES))
+
+
+def test_growing_keeps_the_outputs_of_the_tasks_before():
+    net = joined(3)
+    before = net(IMAGES)
+    net.grow(network(2, (3, 3, 3, 3), seed=1))
+    assert torch.equal(net(IMAGES)[:, :3], before)
+    assert (net.num_classes, net.classes_per_task, net.offset(1)) == (5, [3, 2], 3)
+    assert net.widths == [(2, 3, 4, 5), (3, 3, 3, 3)]
+
+
+def test_features_are_side_by_side():
+    net = joined(3, 2)
+    expected = torch.cat([submodel.features(IMAGES) for submodel in net.submodels], dim=1)
+    assert torch.equal(net.features(IMAGES), expected)
+    assert expected.shape == (5, 5 + 6)
+
+
+def test_every_sub_model_is_in_the_state_and_among_the_parameters():
+    net = joined(3, 2)
+    net.grow(network(4))
+    assert len(net.state_dict()) == 3 * len(network().state_dict())
+    assert len(list(net.parameters())) == 3 * len(list(network().parameters()))
+
+
+def test_every_sub_model_normalises_by_its_own_statistics_also_from_a_state():
+    net, other = joined(3, 2), joined(3, 2)
+    net.submodels[1].mean.fill_(0.1)
+    assert not torch.equal(net(IMAGES)[:, 3:], other(IMAGES)[:, 3:])
+    assert torch.equal(net(IMAGES)[:, :3], other(IMAGES)[:, :3])
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(net(IMAGES), other(IMAGES))
+
+
+def test_heads_only_freezes_everything_else_batch_norm_statistics_included():
+    net = joined(3, 2)
+    net.train_heads_only()
+    before = state_of(net)
+    net.train()(IMAGES).square().sum().backward()
+    assert not any(module.training for module in net.modules() if isinstance(module, nn.BatchNorm2d))
+    assert changed(net, before) == set()
+    learning = {name for name, parameter in net.named_parameters() if parameter.grad is not None}
+    assert learning == {f"submodels.{i}.head.{part}" for i in (0, 1) for part in ("weight", "bias")}
+    net.requires_grad_(True)
+    assert all(module.training for module in net.train().modules()), "and thawed they train again"
+
+
+# --- files
+
+
+def written(path, model):
+    """Writes a network's file, with what belongs to its kind."""
+    more = {"class_names": [], "tasks": [], "image_size": 32, "exemplars": {}, "configuration": {}}
+    state = model.state_dict()
+    content = {**model.described, **more, "fingerprint": checkpoint.fingerprint(state), "model": state}
+    checkpoint.write(path, model.KIND, content)
+    return path
+
+
+def reloaded(path, model):
+    return model.built(checkpoint.read(path, model.KIND, form=model.FORM), path)
+
+
+@pytest.fixture(params=["classifier", "ede_net"])
+def model(request):
+    return network() if request.param == "classifier" else joined(3, 2)
+
+
+def test_a_network_reloads_to_the_same_bits_and_goes_on_training(model, tmp_path):
+    again = reloaded(written(tmp_path / "a.pt", model), model)
+    assert not again.training
+    assert same_state(again, model)
+    assert torch.equal(again(IMAGES), model(IMAGES))
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in again.parameters() if p.ndim == 4)
+    for each in (model, again):
+        each.train()(IMAGES).square().mean().backward()
+    gradients = zip(model.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(one.grad, other.grad) for one, other in gradients)
+
+
+def test_a_stage_is_loaded_by_its_path_with_what_else_its_file_says(tmp_path):
+    net = EDENet.load(written(tmp_path / "stage_2.pt", joined(3, 2)))
+    assert (net.classes_per_task, net.meta["image_size"]) == ([3, 2], 32)
+    assert "model" not in net.meta
+
+
+class OnTheGpu(torch.Tensor):
+    """Values as if on a GPU, of which a copy on the CPU can be had."""
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor).clone()
+
+
+def test_checkpoints_hold_cpu_tensors_wherever_the_network_was(tmp_path):
+    values = torch.ones(2).as_subclass(OnTheGpu)
+    checkpoint.write(tmp_path / "a.pt", "training", {"model": {"w": values}, "optimizer": {"state": {0: [values]}}})
+    content = torch.load(tmp_path / "a.pt", weights_only=True)  # refuses a subclass
+    found = [content["model"]["w"], content["optimizer"]["state"][0][0]]
+    assert all(type(value) is torch.Tensor and value.tolist() == [1, 1] for value in found)
+
+
+@pytest.mark.parametrize(
+    ("described", "kind"),
+    [
+        *[({"widths": widths}, ResNet18) for widths in ([10**9] * 4, [2, 3, 4], [2, 3, 4, 0], [3, 3, 4, 5], [10**30] * 4)],
+        *[({"num_classes": classes}, ResNet18) for classes in (10**9, 0, 4, -1)],
+        *[({"widths": widths}, EDENet) for widths in ([[10**9] * 4] * 2, [[2, 3, 4, 5]], [[2, 3, 4, 5]] * 2, [])],
+        *[({"classes_per_task": classes}, EDENet) for classes in ([3, 10**9], [3, 2, 5], [3], [3, 0])],
+    ],
+    ids=str,
+)
+def test_a_file_that_describes_another_network_is_refused_in_no_time(tmp_path, described, kind):
+    model = network() if kind is ResNet18 else joined(3, 2)
+    path = written(tmp_path / "a.pt", model)
+    content = {**torch.load(path, weights_only=True), **described}
+    torch.save(content, path)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=r"a\.pt") as caught:
+        reloaded(path, model)
+    assert time.monotonic() - begun < 1
+    assert str(caught.value).isprintable(), "one line"

@@ -1,0 +1,140 @@
+"""ResNet-18 with free widths: its shape, its initial weights, and the layout of what it computes."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision.transforms.functional as TF
+from torch import nn
+
+from models import ResNet18, resnet18
+from models.resnet import Shortcut
+from tests.models.networks import WIDTHS, network, same_state, state_of
+
+
+def test_the_stem_keeps_the_size_and_every_later_stage_halves_it():
+    model, sizes = resnet18(3, WIDTHS).eval(), []
+    for stage in [model.stem, *model.stages]:
+        stage.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[1:])))
+    model(torch.zeros(1, 3, 32, 32))
+    assert sizes == [(2, 32, 32), (2, 32, 32), (3, 16, 16), (4, 8, 8), (5, 4, 4)]
+
+
+@pytest.mark.parametrize("widths", [(5, 7, 11, 13), (13, 11, 7, 5), (4, 4, 4, 4)])
+def test_every_stage_has_its_own_width(widths):
+    model = resnet18(3, widths)
+    assert model.widths == widths
+    assert model.stem.out_channels == model.stem_bn.num_features == widths[0]
+    for stage, width in zip(model.stages, widths, strict=True):
+        assert {module.out_channels for module in stage.modules() if isinstance(module, nn.Conv2d)} == {width}
+        assert {module.num_features for module in stage.modules() if isinstance(module, nn.BatchNorm2d)} == {width}
+    assert model.features(torch.zeros(2, 3, 32, 32)).shape == (2, widths[3])
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+
+
+def obvious_block(block, x):
+    """relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)), the shortcut strided as the first convolution."""
+
+    def norm(bn, y):
+        y = (y - bn.running_mean.view(-1, 1, 1)) / (bn.running_var.view(-1, 1, 1) + bn.eps).sqrt()
+        return y * bn.weight.view(-1, 1, 1) + bn.bias.view(-1, 1, 1)
+
+    def conv(each, y, padding, stride):
+        return F.conv2d(y, each.weight, padding=padding, stride=stride)
+
+    stride = block.conv1.stride[0]
+    out = norm(block.bn1, conv(block.conv1, x, 1, stride)).relu()
+    out = norm(block.bn2, conv(block.conv2, out, 1, 1))
+    if not isinstance(block.shortcut, nn.Identity):
+        x = norm(block.shortcut[1], conv(block.shortcut[0], x, 0, stride))
+    return (out + x).relu()
+
+
+def test_a_network_equals_an_obvious_one():
+    mean, std, images = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), torch.rand(4, 3, 32, 32)
+    model = network()
+    x = torch.stack([TF.normalize(image, mean, std) for image in images])
+    x = F.relu(model.stem_bn(F.conv2d(x, model.stem.weight, padding=1)))
+    for stage in model.stages:
+        assert len(stage) == 2
+        for block in stage:
+            x = obvious_block(block, x)
+    features = torch.stack([x[:, :, i, j] for i in range(4) for j in range(4)]).sum(0) / 16
+    torch.testing.assert_close(model.features(images), features, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model(images), features @ model.head.weight.T + model.head.bias, atol=1e-4, rtol=1e-4)
+
+
+def test_convolutions_begin_with_the_deviation_that_relu_keeps():
+    model = resnet18(10, (64, 64, 128, 128), seed=0)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            deviation = math.sqrt(2 / (module.out_channels * module.kernel_size[0] ** 2))
+            assert float(module.weight.detach().std()) == pytest.approx(deviation, rel=0.07)
+
+
+@pytest.mark.parametrize("wrong", [((1, 2, 3), 3), ((1, 2, 3, 4, 5), 3), ((0, 2, 3, 4), 3), ((1, 2, 3, 4), 0)])
+def test_a_network_without_four_positive_widths_and_a_class_is_refused(wrong):
+    widths, classes = wrong
+    with pytest.raises(ValueError, match="4 positive widths"):
+        ResNet18(classes, widths)
+
+
+def test_a_seed_decides_the_weights_and_leaves_the_global_random_state_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = resnet18(3, WIDTHS, seed=7)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same_state(one, resnet18(3, WIDTHS, seed=7))
+    assert not same_state(one, resnet18(3, WIDTHS, seed=8))
+    assert not same_state(resnet18(3, WIDTHS), resnet18(3, WIDTHS))
+
+
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_activations_are_channels_last_whatever_the_layout_of_the_images(layout, cast):
+    model, outputs = resnet18(3, (4, 6, 8, 10), seed=0), []
+    images = torch.rand(4, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16, enabled=cast):
+        wanted = model(images)
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+                module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+        assert torch.equal(model(images.to(memory_format=layout)), wanted)
+    assert len(outputs) == 2 * (1 + 4 * 4 + 3)
+    assert all(output.is_contiguous(memory_format=torch.channels_last) for output in outputs)
+
+
+@pytest.mark.parametrize("size", [16, 33])
+def test_a_shortcut_is_a_strided_convolution_whose_gradient_stays_channels_last(size):
+    shortcut = Shortcut(5, 7, stride=2).double().to(memory_format=torch.channels_last)
+    x = torch.randn(3, 5, size, size, dtype=torch.double).to(memory_format=torch.channels_last).requires_grad_()
+    slow = F.conv2d(x, shortcut.weight, stride=2)
+    direction = torch.randn_like(slow)
+    torch.testing.assert_close(shortcut(x), slow)
+    found = torch.autograd.grad(shortcut(x), (x, shortcut.weight), direction)
+    torch.testing.assert_close(found, torch.autograd.grad(slow, (x, shortcut.weight), direction))
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_head_that_grows_keeps_its_old_rows_and_so_their_logits():
+    model, x = network(), torch.rand(7, 3, 32, 32)
+    before, logits, random = state_of(model), model(x), torch.get_rng_state()
+    model.grow_head(2, seed=1)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert model.num_classes == 5
+    torch.testing.assert_close(model(x)[:, :3], logits, rtol=1e-6, atol=1e-6)  # sums of another width round otherwise
+    for name, value in model.state_dict().items():
+        assert torch.equal(value[:3] if name.startswith("head.") else value, before[name])
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_new_rows_of_a_head_are_a_function_of_the_seed():
+    grown = [network() for _ in range(3)]
+    for model, seed in zip(grown, (1, 1, 2), strict=True):
+        model.grow_head(2, seed)
+    one, same, other = (model.head.weight[3:] for model in grown)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert 0 < float(one.detach().abs().max()) <= 5**-0.5, "as of a linear layer with five inputs"
