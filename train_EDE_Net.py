@@ -140,10 +140,13 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
 
 
 def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1, 2], **options):
-    """Trains EDE-Net with and without MixMatch, compression and stage two, over several seeds: a table and a figure.
+    """Trains EDE-Net with and without its parts, over several seeds: one table and one figure.
+
+    The parts are MixMatch, compression and stage two; with a recipe that has additions to the faithful method, these
+    one on top of the other.
 
     Every training is a run of its own, which goes on and is skipped as usual when the ablation is called again. Started
-    by `torchrun`, the processes share out the seeds, each with MixMatch and without.
+    by `torchrun`, the processes share out the seeds and the stage ones.
 
     Args:
         split_list, split_type, rehearsal_size: as in `train_model`.
@@ -161,18 +164,17 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
     require_arguments(rehearsal_size=rehearsal_size, seeds=seeds)
     from utils.results import ablation as grid
 
-    folder = grid.folder(chosen, split_list, split_type, rehearsal_size)
-    for seed, mixmatch in processes.share(list(product(seeds, (True, False)))):
-        root = folder / f"seed_{seed}"
-        shared = {**options, "split_list": split_list, "split_type": split_type, "seed": seed, "mixmatch": mixmatch}
+    folder, groups = grid.folder(chosen, split_list, split_type, rehearsal_size), grid.groups(chosen)
+    shared = {**options, "split_list": split_list, "split_type": split_type, "rehearsal_size": rehearsal_size}
+    for seed, group in processes.share(list(product(seeds, groups))):
+        root, here = folder / f"seed_{seed}", {**shared, "seed": seed}
         with processes.own_share():
-            train_classifier.train_model(**{**shared, "rehearsal_size": rehearsal_size, "checkpoint_root": str(root)})
-            for prune in (True, False):
-                roots = {"classifier_root": str(root), "checkpoint_root": str(root / grid.cell_name(mixmatch, prune))}
-                cell = {**shared, **roots, "prune": prune, "rehearsal_size": rehearsal_size}
-                train_model(**cell)
-                baseline("concatenate", **cell)
-    return None if chosen.dry_run else grid.collect(folder, seeds)
+            train_classifier.train_model(**{**here, **group.options, "checkpoint_root": str(root / group.folder)})
+            for cell in group.cells:
+                roots = {"classifier_root": str(root / group.folder), "checkpoint_root": str(root / cell.name)}
+                train_model(**{**here, **cell.options, **roots})
+                baseline("concatenate", **{**here, **cell.options, **roots})
+    return None if chosen.dry_run else grid.collect(folder, seeds, groups)
 
 
 def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):

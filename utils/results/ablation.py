@@ -3,16 +3,23 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from datasets import catalog, splits
 from utils.results import compare, plotting, report, tables
 from utils.running import checkpoint
 from utils.running.console import show
-from utils.running.options import Settings
+from utils.running.options import OPTIONS, Settings
 
 BARS = {
     "average_incremental_accuracy": "average incremental accuracy (%)",
     "last_accuracy": "last accuracy (%)",
+}
+# What the recipes with "plus" add to the faithful method, each by its options; stage one's come first.
+ADDITIONS = {
+    "inherited": ("inherit",),
+    "other": ("other_weight", "other_exemplars"),
+    "distilled": ("finetune_distillation", "finetune_mixup"),
 }
 STAGE_TWO = "stage two"  # the part without which nothing is fine-tuned
 
@@ -25,22 +32,66 @@ def folder(settings: Settings, split_list: list[int] | None, split_type: str | N
     return Path(settings.checkpoint_root) / name
 
 
-def cell_name(mixmatch: bool, compression: bool) -> str:
-    """Name of the folder of the runs with these parts, with stage two and without."""
-    return f"{'mixmatch' if mixmatch else 'supervised'}_{'compressed' if compression else 'uncompressed'}"
+class Cell(NamedTuple):
+    """A combination of parts: its folder's name, its parts, and the options and arguments of stage two."""
+
+    name: str
+    parts: dict[str, bool]
+    options: dict[str, Any]
 
 
-def collect(where: Path, seeds: Sequence[int]) -> dict | None:
+class Group(NamedTuple):
+    """Cells of one stage one: where it lies, below the seed's folder, and its options and arguments."""
+
+    folder: str
+    options: dict[str, Any]
+    cells: list[Cell]
+
+
+def groups(settings: Settings) -> list[Group]:
+    """The grid of MixMatch, compression and stage two; of a recipe with additions these, one on top of the other."""
+    if not settings.finetune_distillation:
+        return [
+            Group(
+                "",
+                {"mixmatch": mixmatch},
+                [
+                    Cell(
+                        f"{'mixmatch' if mixmatch else 'supervised'}_{'compressed' if prune else 'uncompressed'}",
+                        {"MixMatch": mixmatch, "compression": prune},
+                        {"mixmatch": mixmatch, "prune": prune},
+                    )
+                    for prune in (True, False)
+                ],
+            )
+            for mixmatch in (True, False)
+        ]
+    found, off = [], {name: OPTIONS[name].default for options in ADDITIONS.values() for name in options}
+    parts = dict.fromkeys(ADDITIONS, False)
+    for addition in (None, *ADDITIONS):
+        if addition:
+            parts = {**parts, addition: True}
+            off = {name: value for name, value in off.items() if name not in ADDITIONS[addition]}
+        name = "_".join(part for part, there in parts.items() if there) or "faithful"
+        cell = Cell(name, parts, off)
+        if addition == "distilled":  # of stage two alone
+            found[-1].cells.append(cell)
+        else:
+            found.append(Group(name, off, [cell]))
+    return found
+
+
+def collect(where: Path, seeds: Sequence[int], chosen: Sequence[Group]) -> dict | None:
     """Writes table and figure once all runs are finished; None while other processes are still at work."""
     cells, configuration = [], {}
-    for mixmatch, compression, stage_two in product((True, False), repeat=3):
+    for cell, stage_two in product([cell for group in chosen for cell in group.cells], (True, False)):
         kind = "EDE_Net_*" if stage_two else "baseline_concatenate_*"
-        found = [list(where.glob(f"seed_{s}/{cell_name(mixmatch, compression)}/{kind}/results.json")) for s in seeds]
+        found = [list(where.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")) for seed in seeds]
         if not all(found):
             return show("the other processes of this job are still at work; the last one writes the table")
         results = [checkpoint.read_json(paths[0]) for paths in found]
         configuration = configuration or results[0]["configuration"]
-        cells.append(({"MixMatch": mixmatch, "compression": compression, STAGE_TWO: stage_two}, results))
+        cells.append(({**cell.parts, STAGE_TWO: stage_two}, results))
     return write(where, configuration, cells)
 
 
