@@ -7,7 +7,6 @@ import os
 import pickle
 import shutil
 import struct
-import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -209,10 +208,10 @@ PICKLES = {
     "text as shape": shaped(b"U\3abcJ\xff\xff\xff\x3f\x86"),
     "negative shape": shaped(b"J\xfe\xff\xff\xffJ\xfe\xff\xff\xff\x86"),
     "a shape of long integers": shaped(2 * (b"\x8b" + struct.pack("<i", 3_000_000) + b"\1" * 3_000_000) + b"\x86"),
-    "a shape of many numbers": shaped(b"(" + b"M\xff\xff" * 300_000 + b"t"),
+    "a shape of many numbers": shaped(b"(" + b"M\xff\xff" * 10_000 + b"t"),
     "nested tuples": nested(900_000),
     "some nested tuples": nested(1100),
-    "very many steps": b"\x80\x02](" + b"N" * 2_100_000 + b"e.",
+    "very many steps": b"\x80\x02](" + b"N" * 20_001 + b"e.",
     "a list": pickle.dumps([1, 2]),
     "a key that is a number": pickle.dumps({3: 4}),
     "an instance": b"\x80\x02(icollections\nOrderedDict\n.",
@@ -224,16 +223,9 @@ PICKLES = {
 
 
 @pytest.mark.parametrize("content", PICKLES)
-def test_pickles_that_hold_anything_else_than_plain_arrays_are_refused(refused, content):
-    hostile = PICKLES[content]
-    if content == "very many steps":
-        pickles_most, pickles.MOST_STEPS = pickles.MOST_STEPS, 100_000
-        hostile = b"\x80\x02](" + b"N" * 100_001 + b"e."
-    try:
-        refused("cifar100", CIFAR100_TRAIN, hostile)
-    finally:
-        if content == "very many steps":
-            pickles.MOST_STEPS = pickles_most
+def test_pickles_that_hold_anything_else_than_plain_arrays_are_refused(refused, monkeypatch, content):
+    monkeypatch.setattr(pickles, "MOST_STEPS", 20_000)
+    refused("cifar100", CIFAR100_TRAIN, PICKLES[content])
 
 
 @pytest.mark.parametrize(
@@ -313,9 +305,7 @@ MAT = {
     "objects": mat(X=X, y=np.array([[1], ["a"]], dtype=object)),
     "no labels": mat(X=X),
     "another variable": mat(X=X, y=Y, z=Y),
-    "4 GB of zeros": mat(X=X, y=Y)[:128]
-    + struct.pack("<II", 15, 0).replace(b"\0\0\0\0", struct.pack("<I", 999), 1)
-    + zlib.compress(bytes(1000)),
+    "an array of 4 GB": mat(X=X, y=Y)[:128] + struct.pack("<II", 14, 2**32 - 1) + bytes(200),
     "another version": b"MATLAB 4".ljust(200),
     "no bytes": b"",
 }
@@ -332,11 +322,10 @@ def test_an_array_that_unpacks_to_more_than_the_set_can_hold_is_not_unpacked(ref
     refused("svhn", SVHN_TRAIN, mat(X=X, y=Y)[:128] + struct.pack("<II", 15, len(bomb)) + bomb)
 
 
-def test_a_flipped_byte_of_a_mat_file_is_told_or_harmless(root, refusal):
+def test_a_flipped_byte_of_a_mat_file_is_told_or_harmless(root):
     content = mat(compressed=False, X=X[..., :2], y=Y[:2])
-    headers = [*range(124, 192), *range(len(content) - 64, len(content))]
-    for place in headers:
-        for value in (0, content[place] ^ 0x80, 255):
+    for place in (*range(124, 192), *range(len(content) - 64, len(content))):
+        for value in {0, content[place] ^ 0x80, 255}:
             (root / SVHN_TRAIN).write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
             try:
                 catalog.load("svhn", root, "train")
@@ -373,7 +362,7 @@ def test_without_files_and_network_the_error_says_which_file_goes_where(tmp_path
     assert not (tmp_path / "data").exists(), "a misspelt path leaves no folder"
 
 
-@pytest.mark.parametrize("place", ["a\0b", "x" * 300, "/" + "x/" * 3000, "a\nb", 5, None])
+@pytest.mark.parametrize("place", ["a\0b", "x" * 300, "/" + "x/" * 3000, 5, None])
 def test_a_place_that_cannot_be_one_is_told_in_one_line(refusal, tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     refusal(catalog.load, "svhn", place, "train")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from datasets import catalog, files, pictures, synthetic
-from utils import checkpoint
-from utils.errors import UserError
+from datasets import catalog, files, pictures, stand_ins
+from utils.running import checkpoint
+from utils.running.errors import UserError
 
 TINY = {"train_per_class": 2, "test_per_class": 1, "classes": 3}
 
@@ -30,13 +30,13 @@ def folder(tmp_path) -> Path:
 def small(tmp_path_factory) -> Path:
     """Enough pictures to compare classes, only to be read."""
     folder = tmp_path_factory.mktemp("small")
-    synthetic.write(folder, train_per_class=20, test_per_class=10, classes=5)
+    stand_ins.write(folder, train_per_class=20, test_per_class=10, classes=5)
     return folder
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        synthetic.write(tmp_path / name, **TINY, seed=seed)
+        stand_ins.write(tmp_path / name, **TINY, seed=seed)
     a, b, c = (contents(tmp_path / name) for name in "abc")
     assert a == b
     assert set(a) == set(c)
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path):
 
 def test_a_class_looks_the_same_however_many_classes_are_written(tmp_path):
     for classes in (2, 4):
-        synthetic.write(tmp_path / str(classes), **TINY | {"classes": classes}, sets=["cifar100"])
+        stand_ins.write(tmp_path / str(classes), **TINY | {"classes": classes}, sets=["cifar100"])
     few, many = (catalog.load("cifar100", tmp_path / name, "train") for name in ("2", "4"))
     for k in range(2):
         ours, theirs = ({image.numpy().tobytes() for image in s.images[s.labels == k]} for s in (few, many))
@@ -59,13 +59,13 @@ def test_training_and_test_pictures_differ(small):
 
 
 def test_a_hundred_classes_have_a_hundred_names(tmp_path):
-    synthetic.write(tmp_path, train_per_class=1, test_per_class=1, sets=["CIFAR-100"])
+    stand_ins.write(tmp_path, train_per_class=1, test_per_class=1, sets=["CIFAR-100"])
     assert len(set(catalog.load("cifar100", tmp_path, "test").class_names)) == 100
 
 
 def test_only_the_sets_asked_for_are_written_and_listed(folder):
-    synthetic.write(folder, **TINY, sets=["SVNH", "mnist"])
-    synthetic.write(folder, **TINY, sets=["cifar10"])
+    stand_ins.write(folder, **TINY, sets=["SVNH", "mnist"])
+    stand_ins.write(folder, **TINY, sets=["cifar10"])
     listed = {name for _, name in files.stand_ins(folder)}
     assert set(contents(folder)) == {*listed, files.MARKER}
     places = {name.split("/")[0] for name in listed}
@@ -73,21 +73,21 @@ def test_only_the_sets_asked_for_are_written_and_listed(folder):
 
 
 def test_stand_ins_are_written_over_and_the_list_follows(folder):
-    synthetic.write(folder, **TINY)
-    synthetic.write(folder, **TINY, seed=1)
+    stand_ins.write(folder, **TINY)
+    stand_ins.write(folder, **TINY, seed=1)
     after = contents(folder)
     listed = files.stand_ins(folder)
     assert listed == {(files.md5(data), name) for name, data in after.items() if name != files.MARKER}
 
 
 def test_any_other_data_file_is_not_written_over(folder):
-    synthetic.write(folder, **TINY)
+    stand_ins.write(folder, **TINY)
     real = folder / "cifar-10-batches-py/data_batch_2"
     real.write_bytes(b"real data")
     before = contents(folder)
     for sets in (["cifar10"], ["svhn"]):
         with pytest.raises(UserError, match=f"{real} is no stand-in"):
-            synthetic.write(folder, **TINY, seed=1, sets=sets)
+            stand_ins.write(folder, **TINY, seed=1, sets=sets)
         assert contents(folder) == before
 
 
@@ -96,12 +96,12 @@ def test_a_folder_with_real_data_and_no_marker_is_refused(folder, name):
     (folder / name).parent.mkdir(parents=True)
     (folder / name).write_bytes(b"real data")
     with pytest.raises(UserError, match="real data is not overwritten"):
-        synthetic.write(folder, **TINY)
+        stand_ins.write(folder, **TINY)
     assert contents(folder) == {name: b"real data"}
 
 
 def test_one_that_ends_half_way_leaves_whole_files_and_can_be_repeated(folder, monkeypatch):
-    synthetic.write(folder, **TINY)
+    stand_ins.write(folder, **TINY)
     before, written = contents(folder), []
     write_bytes = checkpoint.write_bytes
 
@@ -114,18 +114,18 @@ def test_one_that_ends_half_way_leaves_whole_files_and_can_be_repeated(folder, m
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_bytes", full_disk)
         with pytest.raises(UserError, match="no room"):
-            synthetic.write(folder, **TINY, seed=1)
+            stand_ins.write(folder, **TINY, seed=1)
     halfway = contents(folder)
     assert set(halfway) == set(before)
     assert sum(halfway[name] != before[name] for name in before) in (3, 4)  # the marker and the pictures; not the names
-    synthetic.write(folder, **TINY, seed=1)
+    stand_ins.write(folder, **TINY, seed=1)
     assert len(files.stand_ins(folder)) == len(before) - 1
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=f"{tmp_path}/file"):
-        synthetic.write(tmp_path / "file", **TINY)
+        stand_ins.write(tmp_path / "file", **TINY)
 
 
 @pytest.mark.parametrize(
@@ -141,24 +141,24 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 )
 def test_arguments_out_of_range_are_refused_before_anything_is_written(folder, wrong):
     with pytest.raises(UserError, match="expected"):
-        synthetic.write(folder, **TINY | wrong)
+        stand_ins.write(folder, **TINY | wrong)
     assert not folder.exists()
 
 
 def test_the_command_line_writes_and_refuses(folder, capsys):
     command = [str(folder), "--train-per-class", "1", "--test-per-class", "1"]
-    assert synthetic.main(command) == 0
+    assert stand_ins.main(command) == 0
     assert str(folder) in capsys.readouterr().out
     assert len(catalog.load("cifar100", folder, "train")) == 100
     (folder / files.MARKER).unlink()
-    assert synthetic.main(command) == 2
+    assert stand_ins.main(command) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_it_runs_as_a_script(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["synthetic", "--help"])
+    monkeypatch.setattr(sys, "argv", ["stand_ins", "--help"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(synthetic.__file__, run_name="__main__")
+        runpy.run_path(stand_ins.__file__, run_name="__main__")
     assert ended.value.code == 0
     assert "data-synthetic" in capsys.readouterr().out
 
@@ -188,7 +188,7 @@ def test_every_digit_has_its_own_strokes():
 
 def test_a_small_network_learns_five_classes_that_are_not_trivial(tmp_path):
     """A short training gets far above chance (20 %); comparing with each class's mean picture does not."""
-    synthetic.write(tmp_path, train_per_class=40, test_per_class=20, classes=5, sets=["cifar100"])
+    stand_ins.write(tmp_path, train_per_class=40, test_per_class=20, classes=5, sets=["cifar100"])
     train, test = (catalog.load("cifar100", tmp_path, part) for part in ("train", "test"))
     x, x_test = (part.images.float() / 255 - 0.45 for part in (train, test))
 

@@ -96,7 +96,7 @@ def test_widths_only_get_smaller_until_the_least_width_ends_it():
 
 
 def test_widths_are_multiples_where_asked():
-    widths = compressed([80.0, 80.0], widths=(32, 32, 64, 64), width_multiple=8, max_rounds=2).widths
+    widths = compressed([80.0, 80.0], widths=(32, 32, 64, 64), width_multiple=8, min_width=8, max_rounds=2).widths
     assert all(width % 8 == 0 for each in widths for width in each)
 
 

@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The one training loop: Adam, the schedule, which epoch is kept, and going on bit for bit."""
 
 import math
 import signal
@@ -11,153 +11,141 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
-from models import EDENet, resnet18
-from utils import training
-from utils.console import Console
-from utils.errors import Interrupted, UserError
-from utils.interrupt import Interruption
-from utils.mixmatch import mixmatch
-from utils.mixup import Outcome, mixup, supervised
-from utils.training import Schedule, accuracy, fit
+from datasets.images import Images
+from tests.method.linear import Linear
+from tests.models.networks import changed, joined, network, same_state, state_of
+from utils.method import training
+from utils.method.mixmatch import mixmatch
+from utils.method.mixup import mixup, supervised
+from utils.method.training import Schedule, accuracy, fit
+from utils.running.console import Console
+from utils.running.errors import Interrupted, UserError
+from utils.running.interrupt import Interruption
+from utils.running.options import settings
+from utils.running.run import Run
 
-CLASSES = 3
-PLAN = Schedule(
-    epochs=3, lr=1e-2, weight_decay=5e-4, clip_norm=5.0, evaluate_every=1, evaluate_last=1, save_every=1, amp="off"
-)
-CONSOLE = Console(quiet=True)
+SCHEDULE = Schedule(3, 1e-2, weight_decay=5e-4, clip_norm=5.0, evaluate_every=1, evaluate_last=1, save_every=1, amp="off")
 
 
 @pytest.fixture(autouse=True)
-def _no_interruption(monkeypatch):
-    monkeypatch.setattr(Interruption, "requested", None)
+def _saved_when_due(monkeypatch):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 0)
 
 
-class Linear(nn.Module):
-    def __init__(self, seed=0):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(3 * 8 * 8, CLASSES, generator=torch.Generator().manual_seed(seed)) * 0.1)
-
-    def forward(self, x):
-        return x.flatten(1) @ self.weight
+@pytest.fixture
+def run(tmp_path):
+    with Run(tmp_path / "run", settings({"device": "cpu"}), {}) as begun:
+        yield begun
 
 
-def images(count=12, size=8, seed=0):
+def linear(seed=0):
+    return Linear(seed, classes=3, size=8)
+
+
+def pixels(count=12, size=8, seed=0):
     return torch.randint(0, 256, (count, 3, size, size), generator=torch.Generator().manual_seed(seed)).byte()
 
 
 def batches(steps=4, size=8, unlabelled=False):
-    parts = [Part(images(size=size), torch.arange(12) % CLASSES, 4, Transform(padding=1))]
+    parts = [Part(pixels(size=size), torch.arange(12) % 3, 4, Transform(padding=1))]
     if unlabelled:
-        parts.append(Part(images(9, size, 1), None, 3, Transform(padding=1), views=2))
+        parts.append(Part(pixels(9, size, 1), None, 3, Transform(padding=1), views=2))
     return Batches(parts, steps, key=(0, "task", "phase"))
 
 
-def state_of(model):
-    return {name: value.clone() for name, value in model.state_dict().items()}
+def trained(model, evaluate=None, artefact=None, objective=supervised, schedule=SCHEDULE, drawing=None):
+    return fit(model, drawing or batches(), objective, schedule, Console(), "task 0to3", evaluate, artefact)
 
 
-def same_state(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def at_update(number, change, objective=supervised):
+    """The objective, whose outcome is changed at one update, counted from 1."""
+    calls = []
 
+    def changing(*arguments):
+        calls.append(1)
+        outcome = objective(*arguments)
+        return change(outcome) if len(calls) == number else outcome
 
-def history_of(progress):
-    return progress.history, progress.best_score, progress.best_epoch
+    return changing
 
 
 # --- accuracy
 
 
 def test_accuracy_is_correct_over_total_when_batches_are_unequal(monkeypatch):
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 4)
-    labels = torch.arange(10) % CLASSES
-    pictures = labels.byte().view(-1, 1, 1, 1).expand(10, 3, 8, 8).contiguous()
-    wrong_rows = [8, 9]  # the whole of the last batch, which is half as long as the others
-    pictures[wrong_rows] = (labels[wrong_rows].byte() + 1).view(-1, 1, 1, 1)
+    labels = torch.arange(10) % 3
+    images = labels.byte().view(-1, 1, 1, 1).expand(10, 3, 8, 8).contiguous()
+    images[[8, 9]] += 1  # wrong: the whole of the last batch of four
 
-    class Reader(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.anchor = nn.Parameter(torch.zeros(1))  # tells where the model computes
-
+    class Reader(Linear):
         def forward(self, x):
-            return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long() % CLASSES, CLASSES).float()
+            return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long() % 3, 3).float()
 
-    assert accuracy(Reader(), pictures, labels) == 80.0
-    assert training.count_correct(Reader(), pictures, labels) == 8
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 1)
-    assert accuracy(Reader(), pictures, labels) == 80.0
+    for size in (4, 1):
+        monkeypatch.setattr(training, "EVALUATION_BATCH", size)
+        assert accuracy(Reader(), Images(images, labels, labels)) == 80.0
 
 
 def test_evaluating_changes_nothing_and_uses_the_running_statistics():
-    model, pictures = resnet18(CLASSES, (2, 3, 4, 5), seed=0), images(20, 32)
-    model.train()(torch.rand(8, 3, 32, 32))
+    model, images = network().train(), pixels(20, 32)
     before = state_of(model)
-    found = training.count_correct(model, pictures, torch.zeros(20, dtype=torch.long))
-    assert same_state(before, model.state_dict())
-    one_by_one = [int(model(pictures[row : row + 1] / 255).argmax()) for row in range(20)]
-    assert found == one_by_one.count(0)
+    found = training.predictions(model, images)
+    assert same_state(before, model)
+    one_by_one = torch.cat([model(images[row : row + 1] / 255) for row in range(20)])
+    torch.testing.assert_close(found, one_by_one, atol=1e-5, rtol=1e-5)
 
 
 # --- which epoch is kept
-
-
-def with_scores(scores, **options):
-    states, left = [], list(scores)
-
-    def evaluate(model):
-        states.append(state_of(model))
-        return left.pop(0)
-
-    model = Linear()
-    plan = replace(PLAN, epochs=len(scores), **options)
-    return model, fit(model, batches(), supervised, plan, CONSOLE, "test", evaluate), states
 
 
 @pytest.mark.parametrize(
     ("scores", "best"), [([50.0, 70.0, 60.0], 1), ([50.0, 70.0, 70.0, 60.0], 2), ([0.0, 0.0], 1), ([9.0, 1.0], 0)]
 )
 def test_the_best_epoch_is_kept_and_the_later_one_among_equals(scores, best):
-    model, progress, states = with_scores(scores)
-    assert progress.best_epoch == best
-    assert progress.best_score == scores[best]
-    assert same_state(model.state_dict(), states[best])
+    states, left, model = [], list(scores), linear()
+
+    def evaluate(model):
+        states.append(state_of(model))
+        return left.pop(0)
+
+    progress = trained(model, evaluate, schedule=replace(SCHEDULE, epochs=len(scores)))
+    assert (progress.best_epoch, progress.best_score) == (best, scores[best])
+    assert same_state(model, states[best])
     assert [entry["accuracy"] for entry in progress.history] == scores
     assert not model.training
 
 
 def test_without_a_score_the_last_epoch_is_kept():
-    one, two = Linear(), Linear()
-    progress = fit(one, batches(), supervised, PLAN, CONSOLE, "test")
-    seen = []
-    fit(two, batches(), supervised, PLAN, CONSOLE, "test", lambda model: seen.append(state_of(model)) or 0.0)
-    assert same_state(one.state_dict(), seen[-1])
+    one, two, seen = linear(), linear(), []
+    progress = trained(one)
+    trained(two, lambda model: seen.append(state_of(model)) or -len(seen))
+    assert same_state(one, seen[-1])
     assert all("accuracy" not in entry for entry in progress.history)
 
 
 def test_evaluations_come_every_so_many_epochs_and_at_each_of_the_last():
-    plan = replace(PLAN, epochs=20, evaluate_every=5, evaluate_last=3)
-    assert [epoch for epoch in range(20) if plan.evaluates(epoch)] == [4, 9, 14, 17, 18, 19]
-    assert replace(PLAN, epochs=2, evaluate_every=10, evaluate_last=5).evaluates(0)
+    schedule = replace(SCHEDULE, epochs=20, evaluate_every=5, evaluate_last=3)
+    assert [epoch for epoch in range(20) if schedule.evaluates(epoch)] == [4, 9, 14, 17, 18, 19]
 
 
 # --- optimisation
 
 
-def slow_training(model, plan):
+def slow_training(model, schedule):
     """Adam (Kingma & Ba 2015, algorithm 1) with an L2 penalty, gradients clipped and a half cosine, in float64."""
     weight = model.weight.detach().double()
     mean, square, count, norms = torch.zeros_like(weight), torch.zeros_like(weight), 0, []
     drawing = batches()
-    for epoch in range(plan.epochs):
-        rate = plan.lr * (1 + math.cos(math.pi * epoch / plan.epochs)) / 2
+    for epoch in range(schedule.epochs):
+        rate = schedule.lr * (1 + math.cos(math.pi * epoch / schedule.epochs)) / 2
         for step in range(drawing.steps_per_epoch):
             (rows,) = drawing.draw(epoch * drawing.steps_per_epoch + step)
             x = rows.views[0].flatten(1).double()
             p = (x @ weight).softmax(1)
-            gradient = x.T @ (p - nn.functional.one_hot(rows.labels, CLASSES)) / len(x)
+            gradient = x.T @ (p - nn.functional.one_hot(rows.labels, 3)) / len(x)
             norms.append(float(gradient.norm()))
-            gradient *= min(1.0, plan.clip_norm / norms[-1])
-            gradient += plan.weight_decay * weight
+            gradient *= min(1.0, schedule.clip_norm / norms[-1])
+            gradient += schedule.weight_decay * weight
             count += 1
             mean = 0.9 * mean + 0.1 * gradient
             square = 0.999 * square + 0.001 * gradient**2
@@ -165,13 +153,13 @@ def slow_training(model, plan):
     return weight.float(), norms
 
 
-@pytest.mark.parametrize("clip", [0.5, 5.0])
+@pytest.mark.parametrize("clip", [0.5, 50.0])
 @pytest.mark.parametrize("decay", [0.0, 5e-4, 0.05])
 def test_training_equals_a_slow_version(clip, decay):
-    plan, model = replace(PLAN, clip_norm=clip, weight_decay=decay), Linear()
-    expected, norms = slow_training(model, plan)
-    assert clip == 5.0 or max(norms) > clip, "here something is clipped"
-    fit(model, batches(), supervised, plan, CONSOLE, "test")
+    schedule, model = replace(SCHEDULE, clip_norm=clip, weight_decay=decay), linear()
+    expected, norms = slow_training(model, schedule)
+    assert (max(norms) > clip) == (clip == 0.5)
+    trained(model, schedule=schedule)
     torch.testing.assert_close(model.weight.detach(), expected, atol=1e-4, rtol=1e-3)
 
 
@@ -191,221 +179,209 @@ def updates():
 
 
 def test_the_learning_rate_falls_along_a_half_cosine_from_the_first_epoch_to_the_last(updates):
-    plan = replace(PLAN, epochs=8, lr=5e-4)
-    progress = fit(Linear(), batches(steps=2), supervised, plan, CONSOLE, "test")
+    progress = trained(linear(), schedule=replace(SCHEDULE, epochs=8, lr=5e-4), drawing=batches(steps=2))
     slow = [5e-4 * (1 + math.cos(math.pi * epoch / 8)) / 2 for epoch in range(8)]
     assert [rate for rate, _ in updates] == pytest.approx([rate for rate in slow for _ in range(2)])
     assert [entry["lr"] for entry in progress.history] == pytest.approx(slow)
     assert [entry["epoch"] for entry in progress.history] == list(range(1, 9))
     assert slow[0] == 5e-4
-    assert 0 < slow[-1] < 5e-4 / 20
 
 
-@pytest.mark.parametrize("amp", ["off", "bfloat16"])
-def test_gradients_are_clipped_over_all_parameters_together(updates, amp):
-    def steep(model, batch, random):
-        outcome = supervised(model, batch, random)
+def test_gradients_are_clipped_over_all_parameters_together(updates):
+    def steep(*arguments):
+        outcome = supervised(*arguments)
         return outcome._replace(loss=outcome.loss * 1e4)
 
-    model = resnet18(CLASSES, (2, 3, 4, 5), seed=0)
-    fit(model, batches(size=32), steep, replace(PLAN, epochs=1, amp=amp), CONSOLE, "test")
+    trained(network(), objective=steep, schedule=replace(SCHEDULE, epochs=1), drawing=batches(size=32))
     assert [norm for _, norm in updates] == pytest.approx([5.0] * 4, rel=1e-3)
 
 
 def test_frozen_parameters_stay():
-    net = EDENet([resnet18(2, (2, 3, 4, 5), seed=0), resnet18(1, (2, 3, 4, 5), seed=1)])
+    net = joined(2, 1)
     net.train_heads_only()
     before = state_of(net)
-    fit(net, batches(size=32), supervised, replace(PLAN, epochs=1), CONSOLE, "test")
-    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {f"submodels.{i}.head.{name}" for i in (0, 1) for name in ("weight", "bias")}
+    trained(net, drawing=batches(size=32))
+    assert changed(net, before) == {f"submodels.{i}.head.{name}" for i in (0, 1) for name in ("weight", "bias")}
 
 
-def test_the_loss_of_an_epoch_is_the_mean_over_its_steps():
+def test_the_loss_of_an_epoch_is_the_mean_over_its_steps_in_training_mode():
     seen = []
 
-    def noted(model, batch, random):
-        outcome = supervised(model, batch, random)
-        seen.append(float(outcome.loss.detach()))
+    def noted(model, *arguments):
+        outcome = supervised(model, *arguments)
+        seen.append((model.training, float(outcome.loss.detach())))
         return outcome
 
-    progress = fit(Linear(), batches(), noted, PLAN, CONSOLE, "test")
-    slow = [sum(seen[epoch * 4 : epoch * 4 + 4]) / 4 for epoch in range(3)]
+    progress = trained(linear(), lambda model: model.eval() and 0.0, objective=noted)
+    slow = [sum(loss for _, loss in seen[epoch * 4 : epoch * 4 + 4]) / 4 for epoch in range(3)]
     assert [entry["loss"] for entry in progress.history] == pytest.approx(slow)
+    assert all(mode for mode, _ in seen)
 
 
 def test_a_training_is_a_function_of_its_key_alone():
     results = []
     for noise in (1, 2):
         torch.manual_seed(noise)
-        model = resnet18(CLASSES, (2, 3, 4, 5), seed=0)
-        fit(model, batches(size=32, unlabelled=True), mixmatch(CLASSES, 0.75, 0.5, 10.0), PLAN, CONSOLE, "test")
-        results.append(state_of(model))
+        results.append(network())
+        trained(results[-1], objective=mixmatch(3, 0.75, 0.5, 10.0), drawing=batches(size=32, unlabelled=True))
     assert same_state(*results)
+
+
+def test_bfloat16_casts_the_forward_pass_and_nothing_else():
+    dtypes, evaluated, model = set(), set(), network()
+
+    def noted(*arguments):
+        outcome = supervised(*arguments)
+        dtypes.add((outcome.logits.dtype, outcome.loss.dtype))
+        return outcome
+
+    def evaluate(model):
+        evaluated.add(training.predictions(model, pixels(4, 32)).dtype)
+        return 0.0
+
+    trained(model, evaluate, objective=noted, schedule=replace(SCHEDULE, amp="bfloat16"), drawing=batches(size=32))
+    assert (dtypes, evaluated) == ({(torch.bfloat16, torch.float32)}, {torch.float32})
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 # --- a loss that is no number
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+def not_finite(outcome):
+    return outcome._replace(loss=outcome.loss * math.nan)
+
+
+def infinitely_steep(outcome):
+    """The loss is finite, its gradient is not: the weights would not be, either."""
+    edge = torch.zeros((), requires_grad=True) + 0 * outcome.logits.sum()
+    return outcome._replace(loss=edge.sqrt())
+
+
+def not_finite_and_asked_to_stop(outcome):
+    Interruption.requested = signal.SIGTERM
+    return not_finite(outcome)
+
+
+@pytest.mark.parametrize("change", [not_finite, infinitely_steep, not_finite_and_asked_to_stop])
 @pytest.mark.parametrize(("epoch", "step"), [(1, 1), (2, 3), (3, 5)])
-def test_a_loss_that_is_no_number_ends_it_and_says_where(tmp_path, value, epoch, step):
-    unfinished, calls = tmp_path / "unfinished.pt", []
-
-    def broken(model, batch, random):
-        calls.append(1)
-        outcome = supervised(model, batch, random)
-        return outcome._replace(loss=outcome.loss * value) if len(calls) == (epoch - 1) * 5 + step else outcome
-
-    plan = replace(PLAN, lr=0.0123)
-    with pytest.raises(UserError) as caught:
-        fit(Linear(), batches(steps=5), broken, plan, CONSOLE, "task 0to3, training", unfinished=unfinished)
-    message = str(caught.value)
-    for part in ("task 0to3, training", f"epoch {epoch},", f"step {step},", f"{plan.learning_rate(epoch - 1):.3g}"):
+def test_a_loss_that_is_no_number_ends_it_says_where_and_keeps_the_last_good_training(tmp_path, change, epoch, step):
+    objective, schedule = at_update((epoch - 1) * 5 + step, change), replace(SCHEDULE, lr=0.0123)
+    with pytest.raises(UserError) as caught, Run(tmp_path / "run", settings({"device": "cpu"}), {}) as run:
+        trained(linear(), None, run.artefact("model", {}), objective, schedule, batches(steps=5))
+    message, saved = str(caught.value), tmp_path / "run" / "unfinished" / "model.training.pt"
+    for part in ("task 0to3", f"epoch {epoch},", f"step {step},", f"{schedule.learning_rate(epoch - 1):.3g}"):
         assert part in message
     assert message.isprintable(), "one line"
+    assert saved.exists() == (epoch > 1)
     if epoch > 1:
-        saved = torch.load(unfinished, weights_only=True)
-        assert all(torch.isfinite(value).all() for value in saved["model"].values()), "the last good one is kept"
-        assert saved["progress"]["epoch"] == epoch - 1
-    else:
-        assert not unfinished.exists()
+        content = torch.load(saved, weights_only=True)
+        assert all(torch.isfinite(value).all() for value in content["model"].values())
+        assert content["progress"]["epoch"] == epoch - 1
+
+
+def test_weights_that_are_no_numbers_are_never_written(run):
+    model = network()
+    model.stages[0][0].bn1.running_var[0] = math.inf
+    artefact = run.artefact("model", {})
+    for write in (lambda: artefact.save(model, {}), lambda: artefact.save_training({"model": model.state_dict()})):
+        with pytest.raises(UserError, match="not finite"):
+            write()
+    assert not list(run.folder.rglob("*.pt"))
 
 
 # --- interruption
 
 
-def stopping_after(objective, updates):
-    """The objective, with a signal arriving during update number `updates`."""
-    calls = []
-
-    def watched(*arguments):
-        calls.append(1)
-        if len(calls) == updates:
-            Interruption.requested = signal.SIGINT
-        return objective(*arguments)
-
-    return watched
+def stop(outcome):
+    Interruption.requested = signal.SIGINT
+    return outcome
 
 
 KINDS = {
-    "supervised": (supervised, False),
-    "mixup": (mixup(CLASSES, 0.75), False),
-    "mixmatch": (mixmatch(CLASSES, 0.75, 0.5, 10.0), True),
+    "supervised": (network, supervised, False),
+    "mixup": (network, mixup(3, 0.75), False),
+    "mixmatch": (network, mixmatch(3, 0.75, 0.5, 10.0), True),
+    "heads only": (lambda seed=0: heads_only(joined(2, 1) if seed == 0 else joined(1, 2)), supervised, False),
 }
+
+
+def heads_only(net):
+    net.train_heads_only()
+    return net
 
 
 def scored(model):
     """A score that depends on the weights, neither rising nor falling."""
-    return float(model.head.bias.detach()[0].abs() * 1e4 % 100)
+    return float(next(reversed(model.state_dict().values()))[0].abs() * 1e4 % 100)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_interrupted_training_ends_up_where_an_undisturbed_one_does(tmp_path, kind):
-    objective, unlabelled = KINDS[kind]
+def test_an_interrupted_training_ends_up_where_an_undisturbed_one_does(run, kind):
+    make, objective, unlabelled = KINDS[kind]
     drawing = batches(size=32, unlabelled=unlabelled)
-    undisturbed = resnet18(CLASSES, (2, 3, 4, 5), seed=0)
-    expected = fit(undisturbed, drawing, objective, PLAN, CONSOLE, "test", scored)
-    for updates in (1, 4, 6, 12):  # the first step, an epoch's last, amidst one, and the very last
-        unfinished = tmp_path / f"{updates}.pt"
-        arguments = (PLAN, CONSOLE, "test", scored, unfinished)
+    undisturbed = make()
+    expected = trained(undisturbed, scored, None, objective, drawing=drawing)
+    for update in (4, 6, 12):  # an epoch's last step, amidst one, and the very last
+        artefact = run.artefact(f"model{update}", {})
         with pytest.raises(Interrupted) as caught:
-            fit(resnet18(CLASSES, (2, 3, 4, 5), seed=0), drawing, stopping_after(objective, updates), *arguments)
+            trained(make(), scored, artefact, at_update(update, stop, objective), drawing=drawing)
         assert caught.value.exit_code == 130
         Interruption.requested = None
-        other = resnet18(CLASSES, (2, 3, 4, 5), seed=9)  # its weights come from the file
-        found = fit(other, batches(size=32, unlabelled=unlabelled), objective, *arguments)
-        assert same_state(undisturbed.state_dict(), other.state_dict())
-        assert history_of(found) == history_of(expected)
+        other = make() if kind == "heads only" else make(seed=9)  # its weights come from the file
+        found = trained(other, scored, artefact, objective, drawing=batches(size=32, unlabelled=unlabelled))
+        assert same_state(undisturbed, other)
+        one, two = ({**vars(each), "seconds": 0, "best_state": 0} for each in (found, expected))
+        assert one == two
 
 
-def test_a_training_interrupted_again_and_again_ends_up_the_same(tmp_path):
-    undisturbed = Linear()
-    expected = fit(undisturbed, batches(), supervised, PLAN, CONSOLE, "test")
-    for _ in range(11):
-        with pytest.raises(Interrupted):
-            fit(Linear(), batches(), stopping_after(supervised, 1), PLAN, CONSOLE, "t", unfinished=tmp_path / "u.pt")
-        Interruption.requested = None
-    model = Linear(5)
-    found = fit(model, batches(), supervised, PLAN, CONSOLE, "test", unfinished=tmp_path / "u.pt")
-    assert same_state(undisturbed.state_dict(), model.state_dict())
-    assert history_of(found) == history_of(expected)
-
-
-def test_a_training_killed_between_saves_goes_on_from_the_last_save(tmp_path):
+def test_a_training_killed_between_saves_goes_on_from_the_last_save(run):
     class Killed(BaseException):
         pass
 
-    def killed(model, batch, random, calls=[]):
-        calls.append(1)
-        if len(calls) == 11:  # in the third epoch; the second was saved
-            raise Killed
-        return supervised(model, batch, random)
+    def kill(outcome):
+        raise Killed
 
-    undisturbed, other, unfinished = Linear(), Linear(5), tmp_path / "unfinished.pt"
-    fit(undisturbed, batches(), supervised, PLAN, CONSOLE, "test")
-    with pytest.raises(Killed):
-        fit(Linear(), batches(), killed, replace(PLAN, save_every=2), CONSOLE, "test", unfinished=unfinished)
-    calls = []
-    fit(other, batches(), lambda *a: calls.append(1) or supervised(*a), PLAN, CONSOLE, "test", unfinished=unfinished)
+    undisturbed, other, calls = linear(), linear(5), []
+    trained(undisturbed)
+    with pytest.raises(Killed):  # in the third epoch; the second was saved
+        trained(linear(), None, run.artefact("model", {}), at_update(11, kill), replace(SCHEDULE, save_every=2))
+    trained(other, None, run.artefact("model", {}), lambda *rest: calls.append(1) or supervised(*rest))
     assert len(calls) == 4, "the last epoch only"
-    assert same_state(undisturbed.state_dict(), other.state_dict())
+    assert same_state(undisturbed, other)
 
 
-def test_heads_only_training_resumes_too(tmp_path):
-    def network(seed):
-        net = EDENet([resnet18(2, (2, 3, 4, 5), seed=seed), resnet18(1, (2, 3, 4, 5), seed=seed + 1)])
-        net.train_heads_only()
-        return net
+def test_an_unfinished_training_is_saved_a_minute_after_the_last_save_at_least(run, monkeypatch):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SAVES", 60)
+    trained(linear(), None, run.artefact("model", {}))
+    assert not list(run.unfinished.iterdir())
 
-    one, two, drawing = network(0), network(5), batches(size=32)
-    fit(one, drawing, supervised, PLAN, CONSOLE, "test")
-    arguments = (PLAN, CONSOLE, "test", None, tmp_path / "u.pt")
+
+def test_an_unfinished_training_of_something_else_is_refused_by_name(run):
+    """Fault 2: its old weights would come out under the record of the new ones."""
     with pytest.raises(Interrupted):
-        fit(network(0), drawing, stopping_after(supervised, 6), *arguments)
+        trained(linear(), None, run.artefact("model", {"sub-model": "old"}), at_update(6, stop))
     Interruption.requested = None
-    fit(two, drawing, supervised, *arguments)
-    assert same_state(one.state_dict(), two.state_dict())
+    with pytest.raises(UserError, match=r"sub-model \(there \"old\", now \"new\"\)"):
+        trained(linear(), None, run.artefact("model", {"sub-model": "new"}))
+    with pytest.raises(UserError, match=r"model\.training\.pt"):
+        trained(network(), None, run.artefact("model", {"sub-model": "old"}), drawing=batches(size=32))
 
 
-# --- precision
+# --- a dry run
 
 
-def test_bfloat16_casts_the_forward_pass_and_nothing_else():
-    dtypes, evaluated = [], []
-
-    def noted(model, batch, random):
-        outcome = supervised(model, batch, random)
-        dtypes.append((outcome.logits.dtype, outcome.loss.dtype))
-        return outcome
-
-    def evaluate(model):
-        evaluated.append(training.outputs(model, images(4, 32), torch.device("cpu")).dtype)
-        return 0.0
-
-    model = resnet18(CLASSES, (2, 3, 4, 5), seed=0)
-    progress = fit(model, batches(size=32), noted, replace(PLAN, amp="bfloat16"), CONSOLE, "test", evaluate)
-    assert set(dtypes) == {(torch.bfloat16, torch.float32)}
-    assert set(evaluated) == {torch.float32}
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-    assert all(math.isfinite(entry["loss"]) for entry in progress.history)
-
-
-def test_without_autocast_all_is_float32():
-    def noted(model, batch, random):
-        outcome = supervised(model, batch, random)
-        assert outcome.logits.dtype == torch.float32
-        return outcome
-
-    fit(Linear(), batches(), noted, replace(PLAN, amp="off"), CONSOLE, "test")
-
-
-def test_the_objective_sees_a_model_in_training_mode_in_every_epoch():
-    modes = []
-
-    def noted(model, batch, random):
-        modes.append(model.training)
-        return Outcome(*supervised(model, batch, random))
-
-    fit(Linear(), batches(), noted, PLAN, CONSOLE, "test", lambda model: model.eval() and 0.0)
-    assert modes == [True] * 12
+def test_a_dry_run_times_a_few_updates_and_writes_nothing(tmp_path):
+    calls, scores = [], []
+    with Run(tmp_path / "run", settings({"device": "cpu", "dry_run": True}), {}) as run:
+        progress = trained(
+            linear(),
+            lambda model: scores.append(1) or 0.0,
+            run.artefact("model", {}),
+            lambda *rest: calls.append(1) or supervised(*rest),
+            replace(SCHEDULE, epochs=1000),
+        )
+    assert (len(calls), len(scores), progress.epoch) == (1 + training.TIMED_UPDATES, 1, 1000)
+    [(title, seconds)] = run.plan
+    assert title == "task 0to3"
+    assert seconds == progress.seconds > 0
+    assert not (tmp_path / "run").exists()

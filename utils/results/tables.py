@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from utils.running.console import duration
+
 
 def page(*parts: str) -> str:
     """Markdown file of headings, paragraphs and tables with an empty line between them."""
@@ -68,18 +70,6 @@ def flops(number: float) -> str:
     """Floating-point operations in millions, ``35.1 M``, or from a thousand millions on in ``1.11 G``."""
     # The bound is where the millions, rounded, would read 1000.0.
     return f"{number / 1e9:.2f} G" if number >= 999.95e6 else f"{number / 1e6:.1f} M"
-
-
-def duration(seconds: float) -> str:
-    """Time span by its two largest units: ``4.2 s``, ``45 s``, ``3 min 05 s``, ``61 h 20 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return "{} h {:02d} min".format(*divmod(round(seconds / 60), 60))
 
 
 FORMATS = {"widths": widths, "parameters": parameters, "flops": flops, "seconds": duration}

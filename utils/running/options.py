@@ -159,7 +159,7 @@ OPTIONS: dict[str, Option] = {
                         cpu=1, demo=1),
     "max_rounds": _(8, whole(0, 100), "compression", "compression: rounds at most", False, cpu=1, demo=1),
     "distill_epochs": _(400, EPOCHS, "compression", "epochs of each round's distillation", False,
-                        plus=100, cpu=50, cpu_plus=10, demo=25),
+                        plus=100, cpu=50, cpu_plus=8, demo=25),
     "distill_lr": _(5e-4, RATE, "compression", "its initial learning rate (seed text)", False, cpu=2e-3, demo=2e-3),
     "inherit": _(False, FLAG, "compression", "compressed networks begin with their teacher's strongest channels", False,
                  plus=True, cpu_plus=True),

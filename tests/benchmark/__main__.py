@@ -14,13 +14,14 @@ from pathlib import Path
 
 import torch
 
-from tests.bench_figure import Figure, Plan
-from tests.bench_memory import memory_figures
-from tests.bench_networks import submodel_figures, width_figures
-from tests.bench_obvious import augmentation_figures, epoch_figures
-from tests.bench_training import distillation_figures, stage_one_figures, stage_two_figures
-from utils import device, recipes, tables
-from utils.errors import UserError
+from tests.benchmark.figure import Figure, Plan, with_amp
+from tests.benchmark.memory import memory_figures
+from tests.benchmark.networks import submodel_figures, width_figures
+from tests.benchmark.obvious import augmentation_figures, epoch_figures
+from tests.benchmark.training import distillation_figures, stage_one_figures, stage_two_figures
+from utils.results import tables
+from utils.running import device
+from utils.running.errors import UserError
 
 FIGURES: dict[str, Callable[[Plan], list[Figure]]] = {
     "augmentation": augmentation_figures,
@@ -70,7 +71,7 @@ def table(figures: Sequence[Figure]) -> str:
         )
         for figure in figures
     ]
-    return tables.markdown_table(header, rows, align="lrrrrll")
+    return tables.markdown_table(header, rows)
 
 
 def main(arguments: Sequence[str] | None = None, plan: Plan | None = None) -> None:
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None, plan: Plan | None = None) -> No
     if options.repeats is not None:
         plan = replace(plan, repeats=options.repeats)
     if options.amp is not None:
-        plan = replace(plan, settings=replace(plan.settings, amp=recipes.settings(amp=options.amp).amp))
+        plan = replace(plan, settings=with_amp(plan.settings, options.amp))
     if plan.device.type == "cuda":  # as a run does
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True

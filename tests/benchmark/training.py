@@ -1,5 +1,7 @@
 """What a training costs beside its forward passes, backward passes and updates."""
 
+import contextlib
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +12,8 @@ from torch import Tensor, nn
 
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
-from datasets.stream import Images
 from models import EDENet, resnet18
-from tests.bench_figure import (
+from tests.benchmark.figure import (
     CLASSES,
     Figure,
     Plan,
@@ -23,13 +24,16 @@ from tests.bench_figure import (
     noise,
     quotients,
 )
-from utils import device, report, stage_one, training
-from utils.console import Console
-from utils.distill import distilled
-from utils.finetune import balanced_batches, exemplar_rows
-from utils.mixmatch import mixmatch
-from utils.mixup import Objective, mixup
-from utils.recipes import Settings
+from utils.method import training
+from utils.method.distill import distilled
+from utils.method.mixmatch import mixmatch
+from utils.method.mixup import Objective, mixup
+from utils.method.stage_two import exemplar_rows
+from utils.method.training import Schedule
+from utils.results import tables
+from utils.running import device
+from utils.running.console import Console
+from utils.running.options import Settings
 
 OVERHEAD = "epoch as training.fit runs it / its bare forward, backward and optimiser steps"
 
@@ -105,8 +109,8 @@ def bare_steps(
 
 def fit(model: nn.Module, batches: Batches, objective: Objective, settings: Settings) -> None:
     """One epoch of the repository's training loop, which says nothing and evaluates nothing."""
-    schedule = stage_one.schedule(settings, 1, settings.lr)
-    training.fit(model, batches, objective, schedule, Console(quiet=True), "benchmark")
+    with contextlib.redirect_stdout(io.StringIO()):
+        training.fit(model, batches, objective, Schedule.of(settings, 1, settings.lr), Console(), "benchmark")
 
 
 def mixmatch_batches(steps: int, plan: Plan) -> Batches:
@@ -153,13 +157,15 @@ def stage_one_comparison(plan: Plan, widths: Widths, steps: int, teacher_widths:
 def stage_two_comparison(plan: Plan) -> Comparison:
     """Fine-tuning of the joined network on exemplars and current images."""
     settings, steps, old = plan.settings, plan.narrow_steps, (plan.joined - 1) * CLASSES
-    model = EDENet.from_widths([plan.compressed] * plan.joined, [CLASSES] * plan.joined).to(plan.device)
+    model = EDENet(resnet18(CLASSES, plan.compressed, seed=number) for number in range(plan.joined)).to(plan.device)
     size = settings.finetune_batch_size
-    count = exemplar_rows(size, old, CLASSES) * steps
-    exemplars = Images(noise(count, plan), labels(count, plan, old), torch.arange(count))
-    current = Images(noise(steps * size, plan), old + labels(steps * size, plan), torch.arange(steps * size))
-    transform = Transform(settings.padding, settings.finetune_rotation)
-    batches = balanced_batches(exemplars, old, current, CLASSES, size, transform, key=("benchmark", "stage two"))
+    rows, transform = exemplar_rows(size, old, CLASSES), Transform(settings.padding, settings.finetune_rotation)
+    exemplars, current = noise(rows * steps, plan), noise(steps * size, plan)
+    parts = [
+        Part(exemplars, labels(len(exemplars), plan, old), rows, transform),
+        Part(current, old + labels(len(current), plan), size - rows, transform),
+    ]
+    batches = Batches(parts, steps, key=("benchmark", "stage two"))
     inputs, targets = ready(size, plan), soft_targets(size, model.num_classes, plan)
 
     def bare() -> None:
@@ -173,7 +179,7 @@ def stage_two_comparison(plan: Plan) -> Comparison:
 def stage_one_figures(plan: Plan) -> list[Figure]:
     """MixMatch beside its bare steps, for a narrow and for a wide network."""
     return [
-        stage_one_comparison(plan, widths, steps).figure(f"stage one {report.widths(widths)}", at_most, plan)
+        stage_one_comparison(plan, widths, steps).figure(f"stage one {tables.widths(widths)}", at_most, plan)
         for widths, steps, at_most in ((plan.narrow, plan.narrow_steps, 1.05), (plan.wide, plan.wide_steps, 1.02))
     ]
 
@@ -181,11 +187,11 @@ def stage_one_figures(plan: Plan) -> list[Figure]:
 def distillation_figures(plan: Plan) -> list[Figure]:
     """Distillation beside its bare steps, which the teacher's forward pass is one of."""
     comparison = stage_one_comparison(plan, plan.compressed, plan.narrow_steps, teacher_widths=plan.narrow)
-    name = f"distillation {report.widths(plan.compressed)} from {report.widths(plan.narrow)}"
+    name = f"distillation {tables.widths(plan.compressed)} from {tables.widths(plan.narrow)}"
     return [comparison.figure(name, 1.06, plan)]
 
 
 def stage_two_figures(plan: Plan) -> list[Figure]:
     """Fine-tuning beside its bare steps."""
-    name = f"stage two {plan.joined} of {report.widths(plan.compressed)}"
+    name = f"stage two {plan.joined} of {tables.widths(plan.compressed)}"
     return [stage_two_comparison(plan).figure(name, 1.06, plan)]

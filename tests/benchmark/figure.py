@@ -8,7 +8,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from utils.recipes import Settings
+from utils.running.options import Settings, settings
 
 CLASSES = 10  # of a task
 
@@ -30,7 +30,7 @@ class Plan:
         split, train_per_class, test_per_class, unlabelled_per_class: the data of the run whose memory is measured.
     """
 
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=lambda: settings({}))
     device: torch.device = torch.device("cpu")
     repeats: int = 5
     narrow: Widths = (16, 32, 64, 128)
@@ -127,6 +127,11 @@ def alternate(works: Sequence[Callable[[], object]], plan: Plan) -> list[list[fl
         for index, work in reversed(turns) if repeat % 2 else turns:
             taken[index].append(seconds(work, plan.device))
     return [times[1:] for times in taken]
+
+
+def with_amp(chosen: Settings, amp: str) -> Settings:
+    """The same settings in another precision. Raises `UserError` for an unknown one."""
+    return settings({**{name: each for name, each in vars(chosen).items() if name != "sequence"}, "amp": amp})
 
 
 def quotients(above: Sequence[float], below: Sequence[float]) -> list[float]:

@@ -15,8 +15,9 @@ from torchvision import transforms
 from datasets import augment
 from datasets.augment import Transform
 from datasets.catalog import CATALOG
+from datasets.images import Images
 from models import ResNet18, resnet18
-from tests.bench_figure import (
+from tests.benchmark.figure import (
     CLASSES,
     Figure,
     Plan,
@@ -26,10 +27,14 @@ from tests.bench_figure import (
     milliseconds,
     noise,
     quotients,
+    with_amp,
 )
-from tests.bench_training import fit, mixmatch_batches, mixmatch_objective, stage_one_comparison
-from utils import device, report, stage_one, training
-from utils.randomness import generator
+from tests.benchmark.training import fit, mixmatch_batches, mixmatch_objective, stage_one_comparison
+from utils.method import training
+from utils.method.training import Schedule
+from utils.results import tables
+from utils.running import device
+from utils.running.randomness import generator
 
 MEAN, STD = CATALOG["cifar100"].mean, CATALOG["cifar100"].std
 TEST_SHARE = 0.2  # CIFAR-100 has 100 test images a class beside 500 to train on
@@ -111,7 +116,7 @@ class ObviousMixMatch:
         parts = {
             "labelled": Pictures(noise(train, plan), labels(train, plan), moved),
             "unlabelled": Pictures(unlabelled, labels(len(unlabelled), plan), moved, settings.unlabeled_views),
-            "test": Pictures(*test, transforms.ToTensor()),
+            "test": Pictures(test.images, test.labels, transforms.ToTensor()),
         }
         sizes = {"unlabelled": settings.unlabeled_batch_size}
         self.loaders = {
@@ -171,16 +176,16 @@ class ObviousMixMatch:
                 yield views
 
 
-def evaluated_images(plan: Plan, steps: int) -> tuple[Tensor, Tensor]:
+def evaluated_images(plan: Plan, steps: int) -> Images:
     """As many test images as go with the training images of so many steps."""
     count = max(1, round(TEST_SHARE * steps * plan.settings.batch_size))
-    return noise(count, plan), labels(count, plan)
+    return Images(noise(count, plan), labels(count, plan), torch.arange(count))
 
 
 def evaluated_share(plan: Plan) -> float:
     """What share of a training's epochs the recipe evaluates."""
     settings = plan.settings
-    schedule = stage_one.schedule(settings, settings.epochs, settings.lr)
+    schedule = Schedule.of(settings, settings.epochs, settings.lr)
     return sum(schedule.evaluates(epoch) for epoch in range(settings.epochs)) / settings.epochs
 
 
@@ -195,17 +200,17 @@ def epoch_figures(plan: Plan) -> list[Figure]:
 
 def _epochs(plan: Plan, widths: Widths, steps: int, at_most: float) -> Iterator[Figure]:
     """The figure in the precision of a run; in float32, if that is another; and what of the latter is bare steps."""
-    settings, float32 = plan.settings, replace(plan.settings, amp="off")
+    settings, float32 = plan.settings, with_amp(plan.settings, "off")
     cast = device.casting(settings.amp, plan.device).dtype is not None
     model = resnet18(CLASSES, widths, MEAN, STD, seed=0).to(plan.device)
     batches, objective = mixmatch_batches(steps, plan), mixmatch_objective(settings)
     trained = [settings, float32] if cast else [settings]
     works = [partial(fit, model, batches, objective, precision) for precision in trained]
-    evaluation = partial(training.accuracy, model, *evaluated_images(plan, steps))
+    evaluation = partial(training.accuracy, model, evaluated_images(plan, steps))
     bare = stage_one_comparison(replace(plan, settings=float32), widths, steps).bare
     obvious = ObviousMixMatch(plan, widths, steps).epoch
     *epochs, evaluations, bares, obvious_epochs = alternate([*works, evaluation, bare, obvious], plan)
-    share, name = evaluated_share(plan), f"epoch {report.widths(widths)}"
+    share, name = evaluated_share(plan), f"epoch {tables.widths(widths)}"
 
     def figure(label: str, meaning: str, times: list[float], bound: float | None) -> Figure:
         details = {

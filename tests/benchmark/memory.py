@@ -1,6 +1,7 @@
-"""The peak memory of a stage-one run over the bytes of its images: `python -m tests.bench_memory OPTIONS`."""
+"""The peak memory of a stage-one run over the bytes of its images: `python -m tests.benchmark.memory OPTIONS`."""
 
 import json
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -9,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 import train_classifier
-from datasets import pickles
 from datasets.catalog import CATALOG
-from tests.bench_figure import Figure, Plan
+from tests.benchmark.figure import Figure, Plan
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STATUS = Path("/proc/self/status")  # Linux's
 IMAGE_BYTES = 3 * 32 * 32
 TINY_WIDTHS = [2, 2, 2, 2]  # so that the network's own memory is small beside the images'
@@ -45,7 +45,7 @@ def memory_figures(plan: Plan) -> list[Figure]:
             "data_root": folder,
             "checkpoint_root": folder,
         }
-        command = [sys.executable, "-m", "tests.bench_memory", json.dumps(options)]
+        command = [sys.executable, "-m", "tests.benchmark.memory", json.dumps(options)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"the run whose memory is measured failed: {done.stderr}")
@@ -73,7 +73,7 @@ def write_noise(root: Path, name: str, part: str, classes: int, per_class: int) 
 
 def _write(path: Path, content: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickles.dumps(content))
+    path.write_bytes(pickle.dumps(content, protocol=2))
 
 
 def resident(field: str) -> int:

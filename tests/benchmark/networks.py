@@ -5,11 +5,11 @@ from functools import partial
 
 from torch import nn
 
-from models import EDENet, measure, resnet18
-from models.pruning import stage_widths
-from tests.bench_figure import CLASSES, Figure, Plan, Widths, alternate, milliseconds, quotients
-from tests.bench_training import adam, bare_steps, ready, soft_targets
-from utils import report
+from models import EDENet, cost, resnet18
+from models.widths import stage_widths
+from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, milliseconds, quotients
+from tests.benchmark.training import adam, bare_steps, ready, soft_targets
+from utils.results import tables
 
 MULTIPLE = 8  # what widths are rounded to
 
@@ -27,14 +27,14 @@ def submodel_figures(plan: Plan) -> list[Figure]:
         steps, rows = max(1, plan.single_steps // count), plan.settings.finetune_batch_size
         works = []
         for size, updates in ((count, steps), (1, steps * count)):
-            model = EDENet.from_widths([plan.compressed] * size, [CLASSES] * size).to(plan.device)
+            model = EDENet(resnet18(CLASSES, plan.compressed, seed=number) for number in range(size)).to(plan.device)
             works.append(steps_of(model, model.num_classes, rows, updates, plan))
         joined, single = alternate(works, plan)
         details = {
             "ms_per_image": milliseconds(joined, steps * rows),
             "ms_per_image_of_one": milliseconds(single, steps * count * rows),
         }
-        name = f"{count} sub-model{'s' if count > 1 else ''} {report.widths(plan.compressed)}"
+        name = f"{count} sub-model{'s' if count > 1 else ''} {tables.widths(plan.compressed)}"
         meaning = f"time per image with {count} sub-models / {count} times that of one"
         figures.append(Figure(name, meaning, quotients(joined, single), at_most=1.05, details=details))
     return figures
@@ -56,10 +56,10 @@ def width_figures(plan: Plan) -> list[Figure]:
         details = {
             "ms_per_step": milliseconds(exact, steps),
             "ms_per_step_rounded": milliseconds(even, steps),
-            "parameters": [measure.parameters(model) for model in pair],
-            "flops": [measure.flops(model) for model in pair],
+            "parameters": [cost.parameters(model) for model in pair],
+            "flops": [cost.flops(model) for model in pair],
         }
-        name = f"widths {report.widths(widths)} / {report.widths(pair[1].widths)}"
+        name = f"widths {tables.widths(widths)} / {tables.widths(pair[1].widths)}"
         meaning = f"time per training step / that with widths rounded to multiples of {MULTIPLE}"
         figures.append(Figure(name, meaning, quotients(exact, even), details=details))
     return figures

@@ -1,0 +1,135 @@
+"""The exemplar memory: chosen once, without replacement, and only shortened from the end of each list."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets.images import Images, ImageSet
+from datasets.memory import Memory, herding_order, random_order, random_orders, require_room
+from datasets.tasks import class_ranges
+from utils.running.errors import UserError
+
+
+def tasks_of(counts):
+    """Tasks whose classes have so many images; an image's pixels are its row in the file."""
+    sizes = [count for task in counts for count in task]
+    labels = torch.cat([torch.full((count,), label) for label, count in enumerate(sizes)])
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+    images = torch.arange(len(labels)).byte().view(-1, 1, 1, 1).expand(-1, 3, 2, 2).contiguous()
+    part = ImageSet("x", images, labels, tuple(map(str, range(len(sizes)))), (0.5,) * 3, (0.5,) * 3, mirror=False)
+    bounds = [sum(map(len, counts[:number])) for number in range(len(counts) + 1)]
+    return class_ranges(part, part, range(len(sizes)), bounds), part
+
+
+def rows_in(memory):
+    return [images.indices.tolist() for images in memory.classes]
+
+
+@st.composite
+def histories(draw):
+    """(size, for each task the number of images of each of its classes, a source of random orders)."""
+    counts = draw(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=4), min_size=1, max_size=5))
+    return draw(st.integers(0, 200)), counts, draw(st.randoms(use_true_random=False))
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(histories())
+def test_every_class_has_an_equal_share_chosen_once_and_lists_only_shrink_from_their_end(history):
+    size, counts, random = history
+    tasks, part = tasks_of(counts)
+    memory, stages, first_choice = Memory(size), [[]], []
+    for task in tasks:
+        with task:
+            orders = [random.sample(range(count), count) for count in counts[task.index]]
+            for label, order in enumerate(orders, start=task.first):
+                of_class = (part.labels == label).nonzero().flatten()
+                first_choice.append(of_class[order].tolist())
+            memory.add(task, orders)
+        sizes = [count for each in counts[: task.index + 1] for count in each]
+        assert [len(each) for each in memory.classes] == [min(size // task.last, count) for count in sizes]
+        stages.append(rows_in(memory))
+    for before, after in pairwise(stages):
+        assert all(now == then[: len(now)] for now, then in zip(after, before, strict=False))
+    assert all(now == chosen[: len(now)] for now, chosen in zip(stages[-1], first_choice, strict=True))
+    found = memory.images()
+    assert torch.equal(found.labels, part.labels[found.indices]), "each with its label"
+    assert len(found) == 0 or torch.equal(found.images, part.images[found.indices]), "and its pixels"
+
+
+def test_a_memory_by_class_never_shrinks():
+    tasks, _ = tasks_of([[5, 5], [5]])
+    memory = Memory(per_class=2)
+    for task in tasks:
+        with task:
+            memory.add(task, random_orders(task, 0, memory.share(task.last)))
+    assert [len(images) for images in memory.classes] == [2, 2, 2]
+    assert memory.images(1, 3).labels.tolist() == [1, 1, 2, 2]
+
+
+def test_the_pixels_stay_when_the_tasks_images_are_gone_and_come_back_from_a_file():
+    tasks, part = tasks_of([[5, 5], [5]])
+    memory, again, nothing = Memory(6), Memory(6), Memory(6)
+    with tasks[0] as task:
+        memory.add(task, [[4, 0, 2], [1]])
+    again.load_state_dict(memory.state_dict(), 2)
+    assert [each.labels.tolist() for each in again.classes] == [[0, 0, 0], [1]]
+    assert rows_in(again) == rows_in(memory)
+    assert torch.equal(again.images().images, part.images[again.images().indices])
+    nothing.load_state_dict(nothing.state_dict(), 0)
+    assert len(nothing.images()) == 0
+    with pytest.raises(UserError, match="damaged"):
+        again.load_state_dict({"images": torch.zeros(1)}, 2)
+
+
+def test_an_exemplar_twice_and_a_task_out_of_turn_are_refused():
+    tasks, _ = tasks_of([[5, 5], [5]])
+    with tasks[0] as task, pytest.raises(ValueError, match="twice"):
+        Memory(10).add(task, [[0, 1], [2, 2]])
+    with tasks[1] as task, pytest.raises(ValueError, match="begins at class 2, 0 are remembered"):
+        Memory(10).add(task, [[0]])
+
+
+def test_random_orders_are_permutations_by_seed_and_class():
+    assert sorted(random_order(9, (0, "a"))) == list(range(9))
+    with tasks_of([[9, 9]])[0][0] as task:
+        whole, short, other = random_orders(task, 0, 9), random_orders(task, 0, 4), random_orders(task, 1, 9)
+    assert [sorted(order) for order in whole] == [list(range(9))] * 2
+    assert short == [order[:4] for order in whole], "whatever the memory's size"
+    assert whole[0] != whole[1]
+    assert whole[0] != other[0]
+
+
+def slow_herding(features, count):
+    """iCaRL, algorithm 4: p_k = argmin ‖μ − (φ(x) + Σ_{j<k} φ(p_j)) / k‖, every exemplar once."""
+    rows = [[value / sum(v * v for v in row) ** 0.5 for value in row] for row in features.tolist()]
+    mean = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+    chosen = []
+    for k in range(1, count + 1):
+        distances = {}
+        for candidate in set(range(len(rows))) - set(chosen):
+            together = [sum(rows[j][d] for j in [*chosen, candidate]) / k for d in range(len(mean))]
+            distances[candidate] = sum((m - t) ** 2 for m, t in zip(mean, together, strict=True))
+        chosen.append(min(distances, key=distances.get))
+    return chosen
+
+
+@pytest.mark.parametrize("count", [1, 5, 20])
+def test_herding_equals_a_slow_version(count):
+    features = torch.rand(20, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    features *= torch.linspace(0.1, 3, 20).view(-1, 1)
+    assert herding_order(features, count) == slow_herding(features, count)
+    assert sorted(herding_order(features[:4], 9)) == [0, 1, 2, 3], "no more than there are"
+
+
+def test_a_memory_has_room_if_every_old_class_keeps_an_exemplar():
+    require_room(6, 6)
+    with pytest.raises(UserError, match="expected at least 6"):
+        require_room(5, 6)
+
+
+def test_images_come_in_the_order_of_the_lists():
+    images = [Images(torch.zeros(2, 3, 1, 1).byte(), torch.full((2,), k), torch.tensor([k + 5, k])) for k in range(3)]
+    assert Memory(classes=images).images(1, 3).indices.tolist() == [6, 1, 7, 2]

@@ -1,0 +1,180 @@
+"""The comparison of several runs: which are one line, what tells the lines apart, and what is refused."""
+
+import json
+from pathlib import Path
+
+import examples
+import pytest
+
+from utils.results import compare
+from utils.running.errors import UserError
+
+
+def folder(path, results):
+    """A results folder with these results."""
+    path.mkdir(parents=True)
+    (path / "results.json").write_text(json.dumps(results))
+    return str(path)
+
+
+def grouped(tmp_path, *results):
+    return compare.grouped(compare.read([folder(tmp_path / str(n), each) for n, each in enumerate(results)]))
+
+
+def labels(tmp_path, *results):
+    return [group["label"] for group in grouped(tmp_path, *results)]
+
+
+# --- groups
+
+
+def test_runs_that_differ_by_the_seed_only_are_one_line(tmp_path, capsys):
+    runs = [examples.stage_two(seed=seed) for seed in (0, 1, 5)] + [examples.stage_two(mixmatch=False)]
+    folders = [folder(tmp_path / f"{n}" / "net", each) for n, each in enumerate(runs)]
+    groups = compare.compare(*folders)["groups"]
+    assert [group["seeds"] for group in groups] == [[0, 1, 5], [0]]
+    assert [group["folders"] for group in groups] == [folders[:3], folders[3:]]
+    # The accuracies of the seeds are 65, 66 and 70 percent: mean 67, squared deviations 4 + 1 + 9 over 2.
+    assert groups[0]["average_incremental_accuracy"] == {"mean": 67.0, "deviation": pytest.approx(7**0.5)}
+    assert groups[0]["last_within_task_accuracy"]["mean"] == 82.0
+    assert groups[1]["last_task_confusion"] == {"mean": 11.0, "deviation": None}
+    assert groups[0]["parameters"] == {"mean": 192_000, "deviation": 0.0}
+    printed = capsys.readouterr().out
+    assert "67.0 ± 2.6" in printed
+    assert all(each in printed for each in folders)
+    written = tmp_path / "comparison"
+    assert (written / "comparison.pdf").read_bytes().startswith(b"%PDF")
+    assert {path.name for path in written.iterdir()} == {f"comparison.{end}" for end in ("json", "md", "png", "pdf")}
+    assert json.loads((written / "comparison.json").read_text())["groups"] == groups
+
+
+def test_the_compared_curves_are_mean_and_deviation(tmp_path, drawn):
+    runs = [examples.stage_two(seed=seed) for seed in (0, 2)]
+    compare.draw(tmp_path / "a", grouped(tmp_path, *runs), runs)
+    axes = drawn["a"].axes[0]
+    assert axes.lines[0].get_ydata() == pytest.approx([71, 66, 61])
+    assert min(y for _, y in axes.collections[0].get_paths()[0].vertices) == pytest.approx(61 - 2**0.5)
+
+
+def test_the_same_seed_twice_is_no_repetition(tmp_path):
+    """Such runs differ in something that no option tells: they stay apart, and their folders tell which is which."""
+    groups = grouped(tmp_path, examples.stage_two(), examples.stage_two())
+    assert [group["seeds"] for group in groups] == [[0], [0]]
+    assert [group["label"] for group in groups] == [str(tmp_path / "0"), str(tmp_path / "1")]
+
+
+def test_one_task_has_no_forgetting_to_take_a_mean_of(tmp_path):
+    [group] = grouped(tmp_path, *[examples.stage_two(tasks=1, seed=seed) for seed in (0, 1)])
+    assert group["forgetting"] == {"mean": None, "deviation": None}
+    assert "| – " in compare.table([group])
+
+
+# --- labels
+
+
+def test_runs_that_differ_in_stage_one_are_told_apart_by_it(tmp_path):
+    runs = [
+        examples.stage_two(seed=seed, stage_one={**examples.STAGE_ONE, "lambda_u": weight})
+        for weight in (1.0, 10.0)
+        for seed in (0, 1)
+    ]
+    groups = grouped(tmp_path, *runs)
+    assert [group["label"] for group in groups] == ["lambda_u=1.0", "lambda_u=10.0"]
+    assert [group["seeds"] for group in groups] == [[0, 1], [0, 1]]
+
+
+def test_an_option_of_both_stages_is_told_of_the_one_it_differs_in(tmp_path):
+    other = {**examples.STAGE_ONE, "weight_decay": 0.0}
+    plain, first = examples.stage_two(), examples.stage_two(stage_one=other)
+    both = examples.stage_two(stage_one=other, weight_decay=0.0)
+    told = labels(tmp_path, plain, first, both)
+    assert told == ["weight_decay=0.0005", "weight_decay=0.0005 (0.0 in stage one)", "weight_decay=0.0"]
+
+
+def test_what_decides_no_sub_model_is_no_difference(tmp_path):
+    """Compression may have been left out, or have its recipe named otherwise, when stage one was called last."""
+    other = examples.stage_two(seed=1, stage_one={**examples.STAGE_ONE, "prune": False, "recipe": "cpu"})
+    assert len(grouped(tmp_path, examples.stage_two(), other)) == 1
+
+
+def test_splits_are_told_by_their_type_alone(tmp_path):
+    other = examples.stage_two(tasks=2, split_type="s0-t2")
+    assert labels(tmp_path, examples.stage_two(), other) == ["split_type=s0-t3", "split_type=s0-t2"]
+
+
+def test_baselines_are_compared_by_their_kind(tmp_path, drawn):
+    groups = grouped(
+        tmp_path,
+        examples.stage_two(),
+        examples.baseline("replay", rehearsal_size=30),
+        examples.baseline("joint"),
+        examples.baseline("joint", seed=1),
+        examples.baseline("replay", rehearsal_size=9),
+    )
+    assert [group["label"] for group in groups] == [
+        "EDE-Net, rehearsal_size=30",
+        "Baseline: replay, rehearsal_size=30",
+        "Baseline: joint",
+        "Baseline: replay, rehearsal_size=9",
+    ]
+    assert [len(group["seeds"]) for group in groups] == [1, 1, 2, 1]
+    table = compare.table(groups)
+    assert "the protocol forbids" in table
+    assert "replay, joint: Nothing was held out" in table
+    assert "EDE-Net: Epochs kept" in table
+
+
+def test_selection_on_the_test_set_is_named_in_table_and_figure(tmp_path, drawn, texts):
+    runs = [examples.stage_two(selection=name) for name in ("test", "validation")]
+    groups = grouped(tmp_path, *runs)
+    compare.draw(tmp_path / "a", groups, runs)
+    for words in (compare.table(groups), " ".join(texts(drawn["a"]))):
+        assert "SELECTED ON THE TEST SET" in words
+
+
+# --- what is refused
+
+
+def test_folders_that_cannot_be_compared_are_named(tmp_path):
+    net, other = (folder(tmp_path / str(seed), examples.stage_two(seed=seed)) for seed in (0, 1))
+    first = folder(tmp_path / "first", examples.stage_one())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for folders, output, message in (
+        ([net], None, "two or more"),
+        ([net, 5], None, "two or more"),
+        ([net, f"{net}/"], None, "twice"),
+        ([net, str(empty)], None, "empty holds no results.json"),
+        ([net, str(tmp_path / "nowhere")], None, "nowhere is not there"),
+        ([net, first], None, "results of stage two on a split"),
+        ([net, other], 7, "output=7"),
+        ([net, other], f"{net}/results.json", "cannot be made"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            compare.compare(*folders, output=output)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seen_accuracy", "high"),
+        ("seen_accuracy", [50.0]),
+        ("seen_accuracy", [50.0, None, 50.0]),
+        ("parameters", []),
+        ("forgetting", "none"),
+        ("last_task_confusion", None),
+        ("configuration", {}),
+        ("configuration", {**examples.STAGE_TWO, "split_list": None}),
+        ("stage_one", []),
+    ],
+)
+def test_results_of_another_form_are_one_line(tmp_path, name, value):
+    folders = [folder(tmp_path / "a", examples.stage_two()), folder(tmp_path / "b", {**examples.stage_two(), name: value})]
+    with pytest.raises(UserError, match=r"b/results\.json does not hold"):
+        compare.read(folders)
+    content = json.loads(Path(folders[1], "results.json").read_text())
+    del content[name]
+    Path(folders[1], "results.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"has no '{name}'"):
+        compare.read(folders)

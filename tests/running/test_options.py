@@ -1,0 +1,132 @@
+"""Options: the paper's table, what is accepted, and the command line that gives them again."""
+
+import json
+import shlex
+
+import pytest
+
+import train_classifier
+from utils.running import command, options
+from utils.running.options import OPTIONS, RECIPES, settings
+
+# METHOD.md's table, stage one · distillation · stage two of CIFAR-100, and the paragraphs below it.
+PAPER = {
+    **dict.fromkeys(("lr", "distill_lr", "finetune_lr", "weight_decay"), 5e-4),
+    **{"epochs": 400, "distill_epochs": 400, "finetune_epochs": 50, "finetune_batch_size": 64},
+    **{"batch_size": 128, "unlabeled_batch_size": 64, "unlabeled_views": 2},
+    **{"padding": 4, "rotation": 5.0, "finetune_rotation": 10.0, "clip_norm": 5.0, "widths": (64, 128, 256, 512)},
+    **{"sharpening": 0.5, "alpha": 0.75, "lambda_u": 10.0},
+    **{"percent": 0.5, "max_accuracy_loss": 4.0, "min_width": 8, "max_rounds": 8, "temperature": 2.0},
+    **{"validation_fraction": 0.1, "selection": "validation", "exemplars": "random", "unlabeled": "cifar10"},
+    **{"class_order": None, "finetune": "all", "dataset": "cifar100", "image_size": 32},
+    **{"data_root": "data", "checkpoint_root": "checkpoints", "device": "auto", "seed": 0},
+}
+SEQUENCE = {"widths": (64, 128, 128, 128), "epochs": 150, "finetune_epochs": 20, "min_updates": 200, "batch_size": 128}
+
+
+def test_the_paper_recipe_is_the_methods_table():
+    assert {name: getattr(settings({}), name) for name in PAPER} == PAPER
+    assert {name: getattr(settings({}, sequence=True), name) for name in SEQUENCE} == SEQUENCE
+    assert settings({}, sequence=True).finetune_batch_size == 128
+
+
+@pytest.mark.parametrize("sequence", [False, True])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipes_values_are_accepted_and_an_option_goes_before_them(recipe, sequence):
+    made = settings({"recipe": recipe, "epochs": 7}, sequence)
+    assert made.epochs == 7
+    for name in options.names(sequence):
+        options.require(name, getattr(made, name), OPTIONS[name].check)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("epoch", "epochs"), ("unlabelled", "unlabeled"), ("lambda", "lambda_u"), ("checkpoints_root", "checkpoint_root"),
+     ("splt_type", "split_type"), ("purne", "prune")],
+)  # fmt: skip
+def test_a_mistyped_name_is_answered_with_the_nearest_of_options_and_arguments(refusal, wrong, near):
+    message = refusal(command.parse_call, f"train_model({wrong}=1)", [train_classifier.train_model])
+    assert f'unknown option "{wrong}": did you mean "{near}"' in message
+
+
+def test_what_has_no_meaning_in_the_sequence_is_refused_there(refusal):
+    assert "class_order" in refusal(settings, {"class_order": 1993}, sequence=True)
+
+
+WRONG = [None, True, -1, 0.5, "x", "", [], [0], {}, float("nan"), float("inf"), 10**9, 10**400, "a\0b", "x" * 2000]
+ACCEPTED = {  # of these odd values, by their place
+    "classifier_root": [None, "x"], "class_order": [None, 10**9, [], [0]], "seed": [10**9],
+    **dict.fromkeys(("data_root", "dataset", "checkpoint_root", "device", "unlabeled"), ["x"]),
+    **dict.fromkeys(("restart", "dry_run", "compile", "deterministic", "inherit", "finetune_mixup"), [True]),
+    **dict.fromkeys(("weight_decay", "clip_norm", "lr", "distill_lr", "finetune_lr", "rotation", "sharpening"), [0.5]),
+    **dict.fromkeys(("alpha", "lambda_u", "percent", "max_accuracy_loss", "temperature", "validation_fraction"), [0.5]),
+    **dict.fromkeys(("finetune_rotation", "finetune_distillation", "other"), [0.5]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_has_a_range_and_refuses_the_rest_by_name(refusal, name):
+    """Issue 13.11: no value that loops for ever or takes all memory."""
+    for value in WRONG:
+        if any(value is each or value == each and type(value) is type(each) for each in ACCEPTED.get(name, [])):
+            settings({name: value})
+        else:
+            message = refusal(settings, {name: value})
+            assert message.startswith(f"{name}=")
+            assert OPTIONS[name].check.words in message or name == "recipe"
+            assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"unlabeled_batch_size": 10**9}, {"unlabeled_views": 10**6}, {"padding": 10**9}, {"widths": [2**63] * 4},
+     {"widths": (1, 2, 3, True)}, {"seed": 10**4000}, {"seed": 2**32}, {"finetune_batch_size": 1}, {"batch_size": 0},
+     {"sharpening": 1e-9}, {"lambda_u": 1e308}, {"lr": 1e300}, {"image_size": 15}, {"recipe": "papr"}],
+    ids=lambda wrong: next(iter(wrong)),
+)  # fmt: skip
+def test_what_no_training_survives_is_refused(refusal, wrong):
+    assert refusal(settings, wrong).startswith(f"{next(iter(wrong))}=")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"prune": 1}, {"rehearsal_size": 0}, {"seeds": [0, 0]}, {"seeds": 3}, {"kind": "replai"}, {"device": 5}]
+)
+def test_arguments_of_the_entry_functions_are_checked_too(refusal, wrong):
+    assert refusal(options.require_arguments, **wrong).startswith(f"{next(iter(wrong))}=")
+
+
+def test_what_decides_a_result_is_recorded_and_what_does_not_is_not():
+    what = ("run", "update", "network", "mixmatch", "other", "choice", "compression", "memory", "finetune")
+    decided = settings({"class_order": (1, 0)}).deciding(*what)
+    assert json.loads(json.dumps(decided)) == decided
+    places = {"data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "save_every"}
+    ways = {"dry_run", "compile", "deterministic", "recipe"}  # of computing the same
+    assert set(decided) == set(OPTIONS) - places - ways - {"dataset", "unlabeled"}  # their images have fingerprints
+
+
+def test_home_is_expanded_in_every_root(monkeypatch):
+    """Issue 13.12: `checkpoint_root="~/runs"` made a folder named `~`."""
+    monkeypatch.setenv("HOME", "/home/me")
+    made = settings(dict.fromkeys(("data_root", "checkpoint_root", "classifier_root"), "~/runs"))
+    assert {made.data_root, made.checkpoint_root, made.classifier_root} == {"/home/me/runs"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"recipe": "cpu", "epochs": 3, "widths": [1, 2, 3, 4]}, {"data_root": "it's here", "checkpoint_root": 'a "b"'},
+     {"data_root": "back\\slash", "lr": 1e-5, "selection": "test"}],
+    ids=str,
+)  # fmt: skip
+def test_a_printed_command_is_the_call_again(given):
+    made = settings(given)
+    call = {"split_list": [0, 5, 10], "split_type": "s0-t2", "prune": True, "mixmatch": False}
+    *_, text = shlex.split(options.command_line("train_classifier.py", "train_model", call, made))
+    parsed = command.parse_call(text, [train_classifier.train_model])
+    assert {name: parsed.keywords.pop(name) for name in call} == call
+    assert settings(parsed.keywords) == made
+
+
+def test_the_table_has_every_option():
+    lines = options.table().splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert [line.split("`")[1] for line in lines[2:]] == list(OPTIONS)
