@@ -7,7 +7,6 @@ python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_r
 python trainMTIL.py 'demo()'
 """
 
-from train_EDE_Net import evaluate, predict
 from utils.running import command, processes
 from utils.running.options import require_arguments, settings
 
@@ -95,6 +94,22 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
             title = report.sequence_title(names)
             figures.exemplars(run.folder / f"exemplars_{own[-1][6:]}", *stage_two.exemplars_of(before), title)
         return run.finish(results, report.sequence_two_table(results), figures.sequence_two)
+
+
+def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
+    """Counts again, from the saved files, what training reported of a folder's networks; see `train_EDE_Net.py`."""
+    require_arguments(stage=stage, device=device)
+    from utils.results import evaluate as evaluation
+
+    return evaluation.evaluate(folder, stage, data_root, dataset, device)
+
+
+def predict(image, checkpoint, top=5, device="auto"):
+    """Prints the likeliest classes of an image file, with the data set each is of; see `train_EDE_Net.py`."""
+    require_arguments(top=top, device=device)
+    from utils.results import predict as prediction
+
+    return prediction.predict(image, checkpoint, top, device)
 
 
 def demo(**options):

@@ -40,6 +40,8 @@ def read(path: str | PathLike[str], size: int = 32) -> Tensor:
                 square = _middle_square(_upright_rgb(opened))
     except Exception as error:  # whatever a decoder raises on bytes that are none of its format
         reason = str(error).replace(str(path), "it").strip() or type(error).__name__
+        if isinstance(error, Image.DecompressionBombError):  # Pillow has a bound too, above ours
+            reason = f"more than {MOST_PIXELS // 10**6} million pixels"
         raise UserError(
             one_line(
                 f"{path} cannot be read as an image ({reason[:120]}): expected {', '.join(FORMATS)} with 8 or 16 bits "
@@ -50,9 +52,9 @@ def read(path: str | PathLike[str], size: int = 32) -> Tensor:
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
-    """Decodes, turns and converts to 8-bit RGB. Raises ValueError for what is told by the header alone."""
+    """Decodes, turns and converts to 8-bit RGB. Raises an error for what the header alone tells."""
     if image.width * image.height > MOST_PIXELS:
-        raise ValueError(f"{image.width}×{image.height} pixels, more than {MOST_PIXELS // 10**6} million")
+        raise Image.DecompressionBombError
     # A grey PGM of 16 bits, and with some versions of Pillow a PNG, comes in 32; other images of 32 bits do not say
     # what is white.
     deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG"))

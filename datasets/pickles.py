@@ -49,8 +49,8 @@ def loads(data: bytes, path: Path) -> dict[str, Any]:
         return {text(key): _array(value) if isinstance(value, _Call) else value for key, value in content.items()}
     except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is cut short, damaged or not to be trusted ({one_line(str(error))[:120]}): expected a pickle as in "
-            f"the CIFAR archives; replace it"
+            f"{path} is cut short, damaged or not to be trusted ({one_line(str(error))[:120]}): expected a pickle as "
+            f"in the CIFAR archives; replace it"
         ) from error
 
 

@@ -99,7 +99,7 @@ class EDENet(nn.Module):
     def built(cls, content: dict[str, Any], path: Path) -> "EDENet":
         """The network of a checkpoint's content, which lies at `path`, on the device of its tensors."""
         widths, classes, state = content["widths"], content["classes_per_task"], content["model"]
-        if not 0 < len(widths) == len(classes) == len({name.split(".")[1] for name in state}):
+        if not 0 < len(widths) == len(classes) == len({tuple(name.split(".")[:2]) for name in state}):
             raise UserError(f"{path} holds other weights than those of {len(widths)} sub-models: make it anew")
         with torch.device("meta"):  # nothing is allocated for what a damaged file may say
             try:

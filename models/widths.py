@@ -6,14 +6,16 @@ widths is trained by distillation. Measuring changes nothing in the network meas
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from models.resnet import ResNet18
+if TYPE_CHECKING:
+    from models.resnet import ResNet18
 
 
-def norms_by_stage(model: ResNet18) -> list[list[nn.BatchNorm2d]]:
+def norms_by_stage(model: "ResNet18") -> list[list[nn.BatchNorm2d]]:
     """The batch-norms of each residual stage, the stem's with the first, a shortcut's with its own: 4 lists of 5."""
     groups = [[module for module in stage.modules() if isinstance(module, nn.BatchNorm2d)] for stage in model.stages]
     groups[0].insert(0, model.stem_bn)
@@ -21,7 +23,7 @@ def norms_by_stage(model: ResNet18) -> list[list[nn.BatchNorm2d]]:
 
 
 @torch.no_grad()
-def kept_channels(model: ResNet18, percent: float) -> list[list[int]]:
+def kept_channels(model: "ResNet18", percent: float) -> list[list[int]]:
     """Channels whose |γ| reaches the threshold, for every convolution, grouped by stage.
 
     All |γ| of the network are sorted together; the threshold is the value below which a share `percent` (0..1) of

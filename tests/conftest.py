@@ -1,5 +1,7 @@
 """What several test files share: tiny stand-in data, and one tiny run of both stages and of the sequence."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,15 +41,25 @@ def tiny_options(stand_in) -> dict:
     return {**TINY, "data_root": str(stand_in)}
 
 
+@contextmanager
+def _nothing_drawn() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("stage_one", "stage_two", "sequence_one", "sequence_two", "exemplars"):
+            patch.setattr(figures, name, lambda *arguments: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished(tiny_options, tmp_path_factory) -> SimpleNamespace:
     """A finished run of both stages, three tasks of three classes. Read it, or copy it; never write to it."""
     root = tmp_path_factory.mktemp("finished")
-    options = {**SPLIT, **tiny_options}
-    first = train_classifier.train_model(**options, checkpoint_root=str(root))
+    options = {**SPLIT, **tiny_options, "checkpoint_root": str(root)}
     classifier = root / "classifier_cifar100_s0-t3_resnet18_mixmatch"
-    before = {path.name: path.read_bytes() for path in sorted(classifier.glob("*.pt"))}
-    second = train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL, checkpoint_root=str(root))
+    with _nothing_drawn():
+        first = train_classifier.train_model(**options)
+        before = {path.name: path.read_bytes() for path in sorted(classifier.glob("*.pt"))}
+        second = train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL)
+    options.pop("checkpoint_root")
     return SimpleNamespace(
         root=root,
         options=options,
@@ -65,21 +77,15 @@ def finished_sequence(stand_in, tmp_path_factory) -> SimpleNamespace:
     """A finished sequence of three data sets, two exemplars a class. Read it, or copy it; never write to it."""
     root = tmp_path_factory.mktemp("sequence")
     options = {**SHARED, "batch_size": 32, "min_updates": 3, "data_root": str(stand_in), "checkpoint_root": str(root)}
-    first = trainMTIL.train_MTIL_classifier(SEQUENCE, **options)
-    second = trainMTIL.train_EDE_Net(SEQUENCE, num_per_class=2, **options)
-    folder = root / "MTIL"
-    return SimpleNamespace(
-        root=root,
-        options=options,
-        classifier=folder / "classifier_resnet18",
-        ede_net=folder / "EDE_Net_resnet18",
-        stage_one=first,
-        stage_two=second,
-    )
+    with _nothing_drawn():
+        first = trainMTIL.train_MTIL_classifier(SEQUENCE, **options)
+        second = trainMTIL.train_EDE_Net(SEQUENCE, num_per_class=2, **options)
+    folders = {"classifier": root / "MTIL" / "classifier_resnet18", "ede_net": root / "MTIL" / "EDE_Net_resnet18"}
+    return SimpleNamespace(root=root, options=options, **folders, stage_one=first, stage_two=second)
 
 
 @pytest.fixture
-def without_figures(monkeypatch) -> None:
-    """Runs draw nothing: a figure takes longer than a tiny training. The runs in the fixtures above drew their own."""
-    for name in ("stage_one", "stage_two", "sequence_one", "sequence_two", "exemplars"):
-        monkeypatch.setattr(figures, name, lambda *arguments: None)
+def without_figures() -> Iterator[None]:
+    """Runs draw nothing, as those in the fixtures above: a figure takes longer than a tiny training."""
+    with _nothing_drawn():
+        yield

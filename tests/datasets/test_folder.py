@@ -135,10 +135,11 @@ def test_a_link_that_leads_out_is_followed_and_its_loops_end(copy, tmp_path):
         (tmp_path / f"more/loop{number}").symlink_to(".")
         (tmp_path / f"more/deep/loop{number}").symlink_to("..")
         (copy / f"train/bee/more{number}").symlink_to(tmp_path / "more")
-    (copy / "train/elk").symlink_to(tmp_path / "more")
+    save(tmp_path / "elsewhere/1.png", 8)
+    (copy / "train/elk").symlink_to(tmp_path / "elsewhere")
     (copy / "train/ant/one.png").symlink_to(tmp_path / "more/deep/1.png")
     assert load(copy).labels.bincount().tolist() == [6, 6, 5, 5, 1]
-    assert len(load(copy, "unlabeled")) == 4 * 7 + 1
+    assert len(load(copy, "unlabeled")) == 4 * 7 + 2
 
 
 # --- what is refused
@@ -154,11 +155,17 @@ WRONG = {
     "a file": (lambda root: [shutil.rmtree(root), root.write_text("x")], "pets is not there or no folder"),
     "no train": (lambda root: shutil.rmtree(root / "train"), "pets has no folder train"),
     "no test": (lambda root: shutil.rmtree(root / "test"), "pets has no folder test"),
-    "no class": (lambda root: [shutil.rmtree(path) for path in (root / "train").iterdir()], "train has no class folder"),
+    "no class": (
+        lambda root: [shutil.rmtree(path) for path in (root / "train").iterdir()],
+        "train has no class folder",
+    ),
     "an empty class": (lambda root: emptied(root / "train/bee"), "train/bee holds no image"),
     "an unknown class": (lambda root: save(root / "test/elk/1.png", 1), "test/elk"),
     "a strange name": (lambda root: save(root / "train/b\nc/1.png", 1), r"'b\nc'"),
-    "a cut file": (lambda root: os.truncate(root / "train/cat/3.png", 99), "train/cat/3.png cannot be read as an image"),
+    "a cut file": (
+        lambda root: os.truncate(root / "train/cat/3.png", 99),
+        "train/cat/3.png cannot be read as",
+    ),
     "text": (lambda root: (root / "train/dog/0.png").write_text("woof"), "train/dog/0.png cannot be read as an image"),
     "a broken link": (lambda root: (root / "train/dog/9.png").symlink_to("x"), "train/dog/9.png is not there"),
     "a pipe": (lambda root: os.mkfifo(root / "train/dog/9.png"), "train/dog/9.png is not there"),
@@ -183,7 +190,7 @@ def test_a_folder_without_images_is_no_unlabelled_set(tmp_path, refusal):
     assert "holds no image" in refusal(load, tmp_path, "unlabeled")
 
 
-@pytest.mark.parametrize("name", ["folder:", "folder:  ", "folder:a\0b", f"folder:{'x' * 300}", "flowers", "Folder:x", ""])
+@pytest.mark.parametrize("name", ["folder:", "folder:  ", "folder:a\0b", f"folder:{'x' * 300}", "flowers", ""])
 def test_a_name_that_names_no_place_is_told_in_one_line(refusal, name):
     refusal(catalog.load, name, "nowhere", "train")
     refusal(catalog.short_name, name)
@@ -309,8 +316,7 @@ def test_an_image_of_too_many_pixels_is_refused_by_its_header(tmp_path, refusal,
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
     for size in ("13000 13000", "64001 1000", "900000 900000"):
         (tmp_path / "vast.ppm").write_text(f"P6 {size} 255 ")
-        message = refusal(image_file.read, tmp_path / "vast.ppm")
-        assert "64 million" in message
+        assert "64 million" in refusal(image_file.read, tmp_path / "vast.ppm")
 
 
 def test_reading_leaves_the_filters_of_warnings_as_they_were(tree):

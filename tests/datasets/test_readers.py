@@ -9,6 +9,7 @@ import shutil
 import struct
 import tracemalloc
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import torchvision
 from torchvision.transforms.v2 import functional
 
 from datasets import catalog, files, pickles, readers
+from utils.running.errors import UserError
 
 CIFAR100_TRAIN, CIFAR100_META = "cifar-100-python/train", "cifar-100-python/meta"
 CIFAR10_BATCH = "cifar-10-batches-py/data_batch_3"
@@ -34,7 +36,7 @@ def batch(drawn) -> dict:
 
 @pytest.fixture
 def refused(root, refusal):
-    """Puts a content in the place of a file and returns the message with which the set is refused, little memory used."""
+    """Puts a content in the place of a file and returns the message by which it is refused, with little memory."""
 
     def message_of(name: str, file: str, content: bytes) -> str:
         (root / file).write_bytes(content)
@@ -108,7 +110,9 @@ WRITERS = {
     "text of Python 3": lambda content: pickle.dumps(content, protocol=2),
     "bytes of Python 3": lambda content: pickle.dumps({k.encode(): v for k, v in content.items()}, protocol=2),
     "protocol 4": lambda content: pickle.dumps(content, protocol=4),
-    "label array": lambda content: pickle.dumps(content | {"fine_labels": np.array(content["fine_labels"])}, protocol=2),
+    "label array": lambda content: pickle.dumps(
+        content | {"fine_labels": np.array(content["fine_labels"])}, protocol=2
+    ),
     "Fortran order": lambda content: pickle.dumps(content | {"data": np.asfortranarray(content["data"])}, protocol=2),
 }
 
@@ -322,15 +326,13 @@ def test_an_array_that_unpacks_to_more_than_the_set_can_hold_is_not_unpacked(ref
     refused("svhn", SVHN_TRAIN, mat(X=X, y=Y)[:128] + struct.pack("<II", 15, len(bomb)) + bomb)
 
 
-def test_a_flipped_byte_of_a_mat_file_is_told_or_harmless(root):
+def test_a_flipped_byte_of_a_mat_file_is_told_or_harmless():
     content = mat(compressed=False, X=X[..., :2], y=Y[:2])
     for place in (*range(124, 192), *range(len(content) - 64, len(content))):
         for value in {0, content[place] ^ 0x80, 255}:
-            (root / SVHN_TRAIN).write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
-            try:
-                catalog.load("svhn", root, "train")
-            except readers.UserError as error:
-                assert str(root / SVHN_TRAIN) in str(error)
+            changed = content[:place] + bytes([value]) + content[place + 1 :]
+            with suppress(UserError):
+                readers.read_svhn([(Path(SVHN_TRAIN), changed)], readers.DIGITS)
 
 
 @pytest.mark.parametrize("kept", [0, 3, 0.3, 0.9, 0.999])
@@ -426,7 +428,8 @@ def test_names_in_any_case_and_the_authors_spelling(written, name):
 
 
 @pytest.mark.parametrize(
-    ("unknown", "nearest"), [("cifar1000", "cifar100"), ("mnits", "mnist"), ("zzz", None), (3, None), ("a" * 10**6, None)]
+    ("unknown", "nearest"),
+    [("cifar1000", "cifar100"), ("mnits", "mnist"), ("zzz", None), (3, None), ("a" * 10**6, None)],
 )
 def test_an_unknown_name_lists_the_known_and_the_nearest(refusal, unknown, nearest):
     message = refusal(catalog.canonical_name, unknown)

@@ -127,8 +127,8 @@ def test_neither_list_nor_type_or_classes_that_are_not_there_are_refused(refusal
 
 @pytest.mark.parametrize(
     "wrong",
-    [[0, 10.0], [0, True], [False, 10], [0, "10"], [0, None], [0, [10]], [0, np.bool_(1)], [0, 10**5000], "0, 10", b"01",
-     10, {0, 10}, {0: 10}, 5.0],
+    [[0, 10.0], [0, True], [False, 10], [0, "10"], [0, None], [0, [10]], [0, np.bool_(1)], [0, 10**5000], "0, 10",
+     b"01", 10, {0, 10}, {0: 10}, 5.0],
 )  # fmt: skip
 def test_bounds_are_a_list_of_whole_numbers(refusal, wrong):
     refusal(resolve_split, wrong, None)
@@ -177,7 +177,7 @@ def test_a_seed_gives_one_permutation_and_the_permutation_gives_itself(seed, num
         ([0, 1, 2, 3.0], "expected integers only"),
         (-1, "0 to 4294967295"),
         (2**32, "0 to 4294967295"),
-        (10**5000, "0 to 4294967295"),
+        pytest.param(10**5000, "0 to 4294967295", id="huge"),
         (True, "expected a list of integers"),
         (1.5, "expected a list of integers"),
         ("1993", "expected a list of integers"),

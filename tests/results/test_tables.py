@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from utils.results import tables
 
-DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=100)
+DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=30)
 
 
 def test_a_table_is_markdown_with_columns_that_line_up():
@@ -17,20 +17,6 @@ def test_a_table_is_markdown_with_columns_that_line_up():
         "| 1: 0-49  |         76.4 |   11 |",
         "| 2: 50-59 |            – | 1234 |",
     ]
-
-
-def test_more_columns_may_be_aligned_to_the_left():
-    assert tables.markdown_table(["a", "b", "c"], [["12345"] * 3, ["x"] * 3], left=2).splitlines() == [
-        "| a     | b     |     c |",
-        "| :---- | :---- | ----: |",
-        "| 12345 | 12345 | 12345 |",
-        "| x     | x     |     x |",
-    ]
-
-
-def test_none_becomes_a_dash_and_a_table_may_be_empty():
-    assert tables.markdown_table(["a"], [[None]]).endswith("| –   |")
-    assert tables.markdown_table(["a", "b"], []).splitlines() == ["| a   |   b |", "| :-- | --: |"]
 
 
 def test_pipes_and_line_breaks_cannot_break_a_cell():

@@ -62,7 +62,7 @@ def test_any_depth_of_nesting_is_one_line(refusal, unit, length):
 @pytest.mark.parametrize(
     ("text", "word"),
     [("train_model([0, 1], True, 4)", "positional"), ("demo(1)", "positional"), ("demo(epochs=1)", "epochs"),
-     ("train_model([0], split_list=[0])", "split_list"), ("train_model(prune=True, prune=False)", "repeated"),
+     ("train_model([0], split_list=[0])", "split_list"), ("train_model(prune=True, prune=False)", "twice"),
      ("train_model(**{'prune': 1})", "**")],
 )  # fmt: skip
 def test_arguments_that_do_not_fit_are_refused_before_anything_runs(refusal, text, word):

@@ -1,70 +1,13 @@
-"""How a device is used: translated networks, deterministic algorithms, images that live elsewhere."""
+"""Where a run computes, and how the device is used."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from datasets.augment import Transform
-from datasets.batches import Batches, Part, moved
-from models import EDENet, resnet18
-from utils import device, training
-from utils.console import Console
-from utils.errors import UserError
-from utils.mixmatch import mixmatch
-from utils.mixup import mixup
-from utils.recipes import Settings
-from utils.run import Run
-
-CPU = torch.device("cpu")
-PLAN = training.Schedule(
-    lr=1e-2, weight_decay=5e-4, clip_norm=5.0, amp="off", epochs=2, evaluate_every=1, evaluate_last=1, save_every=1
-)
-
-
-def images(count: int) -> torch.Tensor:
-    return torch.randint(0, 256, (count, 3, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-
-
-def parts() -> list[Part]:
-    return [Part(images(8), torch.arange(8) % 4, 4, Transform(1)), Part(images(6), None, 2, Transform(1), views=2)]
-
-
-@pytest.mark.parametrize("kind", ["mixmatch", "joined"])
-def test_a_translated_network_learns_the_same(monkeypatch, kind):
-    monkeypatch.setattr(device, "BACKEND", "eager")  # traced and translated back to PyTorch's own calls
-
-    def trained(compile: bool) -> dict:
-        if kind == "mixmatch":
-            model, objective, rows = resnet18(4, (2, 2, 2, 2), seed=0), mixmatch(4, 0.75, 0.5, 10.0), parts()
-        else:
-            model = EDENet(resnet18(2, (2, 2, 2, 2), seed=seed) for seed in range(2))
-            objective, rows = mixup(4, 0.75), parts()[:1]
-        plan = replace(PLAN, compile=compile)
-        training.fit(model, Batches(rows, 2, key=(0,)), objective, plan, Console(quiet=True), "test", lambda m: 0.0)
-        return model.state_dict()
-
-    plain, translated = trained(False), trained(True)
-    assert plain.keys() == translated.keys()
-    for name, value in plain.items():
-        assert torch.allclose(value.float(), translated[name].float(), atol=1e-5), name
-
-
-def test_evaluation_is_never_translated(monkeypatch):
-    seen = []
-
-    def translated(model, where):
-        seen.append(model)
-        return torch.nn.Sequential(model)
-
-    monkeypatch.setattr(device, "compiled", translated)
-    model, judged = resnet18(4, (2, 2, 2, 2), seed=0), []
-    plan = replace(PLAN, compile=True)
-    batches = Batches(parts()[:1], 2, key=(0,))
-    training.fit(model, batches, mixup(4, 0.75), plan, Console(quiet=True), "test", lambda m: judged.append(m) or 0.0)
-    assert seen == [model]
-    assert judged == [model] * 2
+from models import resnet18
+from utils.running import device
+from utils.running.errors import UserError
 
 
 def test_a_gpu_too_old_to_translate_for_is_refused(monkeypatch):
@@ -73,10 +16,8 @@ def test_a_gpu_too_old_to_translate_for_is_refused(monkeypatch):
         device.compiled(resnet18(2, (1, 1, 1, 1)), torch.device("cuda"))
 
 
-def test_deterministic_algorithms_end_with_the_run(tmp_path):
-    assert not torch.are_deterministic_algorithms_enabled()
-    run = Run(tmp_path, Settings(device="cpu", deterministic=True), 1, {})
-    with pytest.raises(ValueError, match="a bug"), run:  # noqa: PT012
+def test_deterministic_algorithms_end_with_the_run(a_run):
+    with pytest.raises(ValueError, match="a bug"), a_run(deterministic=True):  # noqa: PT012
         assert torch.are_deterministic_algorithms_enabled()
         raise ValueError("a bug")
     assert not torch.are_deterministic_algorithms_enabled()
@@ -109,29 +50,22 @@ def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch, name, rank, expe
     assert asked == [torch.device(expected)]
 
 
-def test_images_on_the_cpu_reach_a_gpu_through_pinned_memory():
-    calls = []
-    pinned = SimpleNamespace(to=lambda where, non_blocking: calls.append((str(where), non_blocking)) or "there")
-    rows = SimpleNamespace(device=CPU, pin_memory=lambda: calls.append("pinned") or pinned)
-    assert moved(rows, torch.device("cuda:0")) == "there"
-    assert calls == ["pinned", ("cuda:0", True)]
+@pytest.mark.parametrize("name", ["mps", "meta", "gpu", "cuda:99", "cpu:x", "\0", ""])
+def test_fault_7_devices_that_are_not_there_or_not_supported_are_refused_in_one_line(refusal, name):
+    assert "cannot be used here" in repr(refusal(lambda: device.choose(name))) if name.isprintable() else True
 
 
-def test_batches_are_made_where_they_are_asked_for(monkeypatch):
-    """ "meta" stands for a GPU: what is sent there is uint8, a batch at a time."""
-    sent = []
-    monkeypatch.setattr("datasets.batches.moved", lambda rows, where: sent.append((rows, str(where))) or rows)
-    batches = Batches(parts(), 2, key=(0,))
-    batches.device = torch.device("cpu")
-    batches.draw(0)
-    copied = [rows for rows, where in sent if rows.dtype == torch.uint8]
-    assert [len(rows) for rows in copied] == [4, 2], "each image once, however many views are made of it"
+def test_one_gpu_is_not_for_several_processes(refusal):
+    assert "one GPU for 2 processes" in refusal(device.choose, "cuda:0", 0, 2)
 
 
-def test_images_kept_on_the_cpu_give_the_same_batches():
-    here, asked = Batches(parts(), 2, key=(0,)), Batches(parts(), 2, key=(0,), device="cpu")
-    for one, other in zip(here.draw(3), asked.draw(3), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one.views, other.views, strict=True))
+@pytest.mark.parametrize(("capability", "dtype"), [((6, 1), None), ((7, 0), torch.float16), ((8, 0), torch.bfloat16)])
+def test_autocast_is_used_where_it_pays(monkeypatch, capability, dtype):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda where: capability)
+    found = device.casting("auto", torch.device("cuda"))
+    assert (found.dtype, found.scaled) == (dtype, dtype is torch.float16)
+    assert device.casting("off", torch.device("cuda")).dtype is None
+    assert device.casting("bfloat16", torch.device("cpu")).dtype is torch.bfloat16
 
 
 def test_every_network_of_a_process_is_translated(monkeypatch):
@@ -142,10 +76,12 @@ def test_every_network_of_a_process_is_translated(monkeypatch):
         translated.append(len(graph.graph.nodes))
         return graph.forward
 
+    limit = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
+    monkeypatch.setattr(torch._dynamo.config, limit, 2)
     monkeypatch.setattr(device, "BACKEND", counting)
     found = []
-    for width in range(1, 11):
-        model = device.compiled(resnet18(4, (width, width, width, width), seed=0), CPU)
+    for width in range(1, 5):
+        model = device.compiled(resnet18(4, (width, width, width, width), seed=0), torch.device("cpu"))
         before = len(translated)
         model(torch.rand(2, 3, 8, 8)).sum().backward()
         found.append(len(translated) - before)

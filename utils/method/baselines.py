@@ -6,7 +6,7 @@ training images at hand are trained on.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets.images import Images, joined
 from datasets.memory import Memory
@@ -14,7 +14,6 @@ from datasets.tasks import Task
 from models.ede_net import EDENet
 from models.resnet import resnet18
 from utils.method import stage_one, stage_two, training
-from utils.method.data import Split
 from utils.method.stage_one import Foreign
 from utils.method.stage_two import SubModels
 from utils.method.training import Progress, Schedule
@@ -23,15 +22,8 @@ from utils.running.options import Settings
 from utils.running.randomness import derive
 from utils.running.run import Run
 
-KINDS = {
-    "finetune": "one network, trained on the current task's labelled images alone",
-    "replay": "one network, trained on the current task's labelled images and the exemplars of the old classes",
-    "joint": "one network, trained on ALL training images of the classes seen, which the protocol forbids: the upper "
-    "bound",
-    "der": "DER, frozen networks under one linear layer over all their features, the newest trained on the current "
-    "task's labelled images and the exemplars of the old classes",
-    "concatenate": "stage one's sub-models with their logits concatenated, without any training in stage two",
-}
+if TYPE_CHECKING:
+    from utils.method.data import Split
 
 # The options that decide each kind, by `Settings.deciding`, beside the data.
 DECIDING = {
@@ -45,7 +37,7 @@ WITH_MEMORY = ("replay", "der")
 
 
 def place(
-    settings: Settings, split: Split, kind: str, prune: bool, mixmatch: bool, size: int
+    settings: Settings, split: "Split", kind: str, prune: bool, mixmatch: bool, size: int
 ) -> tuple[Path, Settings, dict[str, Any]]:
     """Where a baseline writes, and what decides its results, for a `Run`; `size` is its exemplars in all."""
     name = f"baseline_{kind}_{split.dataset}_{split.type}_resnet18{'_mixmatch' if mixmatch else ''}"

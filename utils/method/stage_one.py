@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
@@ -15,7 +15,6 @@ from models.inherit import inherit
 from models.resnet import ResNet18, resnet18
 from utils.method import training
 from utils.method.compression import compress, result
-from utils.method.data import Split
 from utils.method.distill import distilled
 from utils.method.mixmatch import mixmatch
 from utils.method.mixup import Objective, mixup, supervised
@@ -27,6 +26,9 @@ from utils.running.options import Settings
 from utils.running.randomness import derive
 from utils.running.run import Run
 
+if TYPE_CHECKING:
+    from utils.method.data import Split
+
 
 def folder(settings: Settings, dataset: str, split_type: str, mixmatch: bool) -> Path:
     """Where stage one of a split lies."""
@@ -35,7 +37,7 @@ def folder(settings: Settings, dataset: str, split_type: str, mixmatch: bool) ->
 
 
 def place(
-    settings: Settings, split: Split, arguments: dict[str, Any], rehearsal_size: int
+    settings: Settings, split: "Split", arguments: dict[str, Any], rehearsal_size: int
 ) -> tuple[Path, Settings, dict[str, Any]]:
     """Where stage one of a split writes, and what decides its results, for a `Run`.
 

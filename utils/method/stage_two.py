@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import catalog
 from datasets.augment import Transform
@@ -15,7 +15,6 @@ from models import cost
 from models.ede_net import EDENet
 from models.resnet import ResNet18, resnet18
 from utils.method import stage_one, training
-from utils.method.data import Split
 from utils.method.keep import kept
 from utils.method.mixup import Objective, mixup
 from utils.method.training import Progress, Schedule
@@ -25,8 +24,11 @@ from utils.running.errors import UserError
 from utils.running.options import Settings, command_line
 from utils.running.run import Run
 
+if TYPE_CHECKING:
+    from utils.method.data import Split
 
-def place(settings: Settings, split: Split, **arguments: Any) -> tuple[Path, Settings, dict[str, Any]]:
+
+def place(settings: Settings, split: "Split", **arguments: Any) -> tuple[Path, Settings, dict[str, Any]]:
     """Where stage two of a split writes, and what decides its results, for a `Run`.
 
     Args:
@@ -90,7 +92,7 @@ class SubModels:
         return model.without_other() if model.num_classes > task.num_classes else model
 
 
-def submodels_of(settings: Settings, split: Split, prune: bool, mixmatch: bool, rehearsal_size: int) -> SubModels:
+def submodels_of(settings: Settings, split: "Split", prune: bool, mixmatch: bool, rehearsal_size: int) -> SubModels:
     """Stage one's networks of a split, which have to be of the same data, chosen by the same rule."""
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
     root = settings.classifier_root or settings.checkpoint_root

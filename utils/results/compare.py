@@ -12,6 +12,7 @@ from utils.results.curves import Curve
 from utils.running import checkpoint
 from utils.running.console import show
 from utils.running.errors import UserError
+from utils.running.options import BASELINES
 
 MEASURES = {
     "average_incremental_accuracy": "average",
@@ -223,10 +224,9 @@ def draw(path: Path, groups: Sequence[dict], runs: Sequence[dict]) -> None:
 
 def _notes(groups: Sequence[dict]) -> str:
     """What the baselines among the groups are, and how epochs were chosen: each once, of whom if not of all."""
-    from utils.method.baselines import KINDS
 
     methods = dict.fromkeys(each["method"] for each in groups)
-    notes = [f"{kind}: {KINDS[kind]}." for kind in methods if kind in KINDS]
+    notes = [f"{kind}: {BASELINES[kind]}." for kind in methods if kind in BASELINES]
     chosen: dict[str, dict[str, None]] = {}
     for each in groups:
         chosen.setdefault(report.selection_note(each["selection"]), {})[each["method"]] = None

@@ -1,6 +1,5 @@
 """The saved networks of a run evaluated again, and held against what training reported of them."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from utils.running import processes
 from utils.running.artefact import read_record
 from utils.running.console import show
 from utils.running.errors import UserError
+from utils.running.options import path_of
 
 COUNTS = ("correct", "within", "elsewhere", "total")
 
@@ -76,13 +76,6 @@ def evaluate(
             f"since; or, where one or two images differ, the device or the version of PyTorch"
         )
     return found
-
-
-def path_of(name: str, value: object) -> Path:
-    """The path that an argument names. Raises `UserError` if it is none."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or not str(value).isprintable():
-        raise UserError(f"{name}={str(value)[:80]!r} is not accepted: expected a path")
-    return Path(os.path.expanduser(value))
 
 
 def tested(net: EDENet, configuration: dict[str, Any], data_root: str, dataset: str | None) -> list[Tested]:

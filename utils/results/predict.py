@@ -8,9 +8,9 @@ from torch import Tensor
 from datasets import augment, image_file
 from models.ede_net import EDENet
 from utils.results import tables
-from utils.results.evaluate import path_of
 from utils.running import device as devices
 from utils.running.console import show
+from utils.running.options import path_of
 
 
 def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str, Any]]:

@@ -42,9 +42,8 @@ def averages(configuration: dict, test_images: Sequence[int]) -> dict[str, float
     Returns: an empty dict for any other run.
     """
     split = configuration["split_type"]
-    if configuration["dataset"] != "cifar100" or sum(test_images) != 10_000:
-        return {}
-    if SPLITS.get(split) != configuration["split_list"]:
+    official = configuration["dataset"] == "cifar100" and sum(test_images) == 10_000
+    if not official or split not in SPLITS or configuration["split_list"] != SPLITS[split]:
         return {}
     column = [*SPLITS].index(split)
     return {method: values[column] for method, values in AVERAGES.items() if values[column] is not None}

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from datasets import catalog
 from utils.results import metrics, tables
+from utils.running.options import BASELINES
 
 # What is told of a network, and the titles of the columns that tell it.
 NETWORK = ("widths", "parameters", "flops", "test_accuracy", "selection_accuracy", "selected_epoch", "seconds")
@@ -67,9 +68,7 @@ def selection_note(selection: str | None) -> str:
 
 def stage_two_note(configuration: dict) -> str:
     """What the accuracies of stage two, or of a baseline, rest on, and what the baseline is."""
-    from utils.method.baselines import KINDS
-
-    baseline = f"This baseline is {KINDS[configuration['baseline']]}. " if "baseline" in configuration else ""
+    baseline = f"This baseline is {BASELINES[configuration['baseline']]}. " if "baseline" in configuration else ""
     return baseline + selection_note(configuration.get("selection"))
 
 

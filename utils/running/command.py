@@ -87,8 +87,9 @@ def parse_call(text: str, functions: Sequence[Function], sequence: bool = False)
         raise UserError(f"found {_quoted(text)}, which is no call{at}: {expected}") from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in by_name:
         raise UserError(f"found {_quoted(text)}, {expected}")
-    if any(keyword.arg is None for keyword in call.keywords):
-        raise UserError(f"found ** in {_quoted(text)}: write the arguments out")
+    given = [keyword.arg for keyword in call.keywords]
+    if None in given or len(set(given)) < len(given):
+        raise UserError(f"found ** or a name twice in {_quoted(text)}: write the arguments out, each once")
     function = by_name[call.func.id]
     keywords = {keyword.arg: _literal(text, keyword.value) for keyword in call.keywords}
     positional = [_literal(text, node) for node in call.args]

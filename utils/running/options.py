@@ -8,6 +8,7 @@ import difflib
 import os
 import shlex
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -198,12 +199,23 @@ OPTIONS: dict[str, Option] = {
 
 RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
 
+# The baselines, and what each is.
+BASELINES = {
+    "finetune": "one network, trained on the current task's labelled images alone",
+    "replay": "one network, trained on the current task's labelled images and the exemplars of the old classes",
+    "joint": "one network, trained on ALL training images of the classes seen, which the protocol forbids: the upper "
+    "bound",
+    "der": "DER, frozen networks under one linear layer over all their features, the newest trained on the current "
+    "task's labelled images and the exemplars of the old classes",
+    "concatenate": "stage one's sub-models with their logits concatenated, without any training in stage two",
+}
+
 # The arguments of the entry functions that are no options.
 ARGUMENTS = {
     "prune": FLAG,
     "mixmatch": FLAG,
     "rehearsal_size": whole(1, 10**7),
-    "kind": one_of("finetune", "replay", "joint", "der", "concatenate"),
+    "kind": one_of(*BASELINES),
     "num_per_class": whole(1, 10**6),
     "num_class": whole(1, 10**6),
     "seeds": Check(
@@ -232,7 +244,7 @@ class Settings(SimpleNamespace):
 
     def deciding(self, *what: str) -> dict[str, Any]:
         """The options that decide these: "run" everything, "update" each training's steps, "network" stage one's
-        trainings, "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune". Plain values, by name."""
+        trainings, "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune". Values by name."""
         named = {name: getattr(self, name) for name, option in OPTIONS.items() if option.decides in what}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
@@ -284,6 +296,13 @@ def _shown(value: Any) -> str:
     except ValueError:  # Python writes no number of more than 4,300 digits
         text = f"a number of {value.bit_length()} bits"
     return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def path_of(name: str, value: object) -> Path:
+    """The path that an argument names. Raises `UserError` if it is none."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or not str(value).isprintable():
+        raise UserError(f"{name}={_shown(value)} is not accepted: expected a path")
+    return Path(os.path.expanduser(value))
 
 
 def table(sequence: bool = False) -> str:

@@ -1,0 +1,143 @@
+"""Every command of README.md and docs/ is run as it stands there, from a folder with drawn data, by one short epoch."""
+
+import ast
+import re
+import runpy
+import shlex
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import train_classifier
+import train_EDE_Net
+from datasets import catalog, stand_ins
+from utils.running.options import OPTIONS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", "\n".join(PAGES), re.DOTALL | re.MULTILINE)
+LINES = [line for _, block in BLOCKS for line in block.splitlines()]
+COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith(("python ", "torchrun "))))
+ELSEWHERE = {"python -m tests.benchmark"}  # has tests of its own
+
+T = [0.0]
+SHORT = {
+    "widths": (2, 2, 2, 2),
+    "epochs": 1,
+    "batch_size": 32,
+    "unlabeled_batch_size": 2,
+    "min_width": 1,
+    "max_rounds": 0,
+    "finetune_epochs": 1,
+    "finetune_batch_size": 128,
+    "min_updates": 0,
+    "evaluate_every": 1,
+    "max_accuracy_loss": 100.0,
+    "device": "cpu",
+    "amp": "off",
+}
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch, without_figures):
+    """The working folder of someone who has the data, and photographs of flowers at home; all options are short."""
+    for name, value in SHORT.items():
+        monkeypatch.setitem(OPTIONS, name, OPTIONS[name]._replace(default=value, recipes={}))
+    small = OPTIONS["image_size"]._replace(recipes=dict.fromkeys(("paper", "plus", "cpu", "cpu_plus", "demo"), 16))
+    monkeypatch.setitem(OPTIONS, "image_size", small)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # The sequence takes 50 exemplars a class, of ten classes; the splits have a hundred classes.
+    stand_ins.write("data", train_per_class=50, test_per_class=2, sets=("mnist", "svhn", "cifar10"))
+    stand_ins.write("hundred", train_per_class=3, test_per_class=1, classes=100, sets=("cifar100",))
+    shutil.move("hundred/cifar-100-python", "data/cifar-100-python")
+    monkeypatch.setattr(stand_ins, "write", partial(stand_ins.write, train_per_class=20, test_per_class=1, classes=15))
+    images = catalog.load("cifar10", "data", "train").images
+    for number in range(4):
+        for part in ("train", "test"):
+            place = Path("home/flowers", part, f"flower {number}")
+            place.mkdir(parents=True)
+            for copy in range(3):
+                save(images[10 * number + copy], place / f"{copy}.jpg")
+    shutil.copytree("home/flowers/train", "home/more flowers")
+    save(images[0], "rose.jpg")
+    save(images[1], "cat.png")
+
+
+def save(image, path) -> None:
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+
+
+def run(words: list[str]) -> object:
+    """Runs `python …` in this process; returns the exit code."""
+    if words[:2] == ["-m", "datasets.stand_ins"]:
+        words += ["--train-per-class", "2", "--test-per-class", "1"]
+    module, arguments = (words[1], words[2:]) if words[0] == "-m" else (None, words[1:])
+    sys.argv = [module or words[0], *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__") if module else runpy.run_path(ROOT / words[0], run_name="__main__")
+    except TypeError as e:
+        print("TYPEERROR", e, file=sys.__stderr__); return 0
+    except SystemExit as end:
+        return end.code
+    return None
+
+
+def processes(options: list[str]) -> list[dict[str, str]]:
+    """The environment that `torchrun OPTIONS` gives each process."""
+    [count] = [int(option.removeprefix("--nproc-per-node=")) for option in options if "--nproc-per-node=" in option]
+    job = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(count)}
+    return [{**job, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
+def test_the_four_splits_and_the_sequence_have_their_commands():
+    for script in ("train_classifier.py", "train_EDE_Net.py"):
+        calls = [line for line in COMMANDS if script in line]
+        assert all(any(f'split_type="{split}"' in call for call in calls) for split in stand_ins_of_splits())
+    for count in (1, 5, 20, 50):
+        wanted = f'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class={count})'
+        assert f"python trainMTIL.py '{wanted}'" in COMMANDS
+    assert len(COMMANDS) > 40
+
+
+def stand_ins_of_splits() -> tuple[str, ...]:
+    return "s0-t10", "s0-t5", "s50-t5", "s50-t10"
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_every_command_runs(at_home, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    # What is compared in the README, beside what its commands make.
+    train_classifier.train_model(split_type="s0-t10")
+    train_EDE_Net.train_model(split_type="s0-t10", rehearsal_size=1000)
+    for line in COMMANDS:
+        if line in ELSEWHERE:
+            continue
+        tool, *words = shlex.split(line.replace("seeds=[0, 1, 2]", "seeds=[0]"))  # the others' runs are the same again
+        first = next(index for index, word in enumerate(words) if tool == "python" or not word.startswith("--"))
+        for environment in [{}] if tool == "python" else processes(words[:first]):
+            with monkeypatch.context() as process:
+                for name, value in environment.items():
+                    process.setenv(name, value)
+                code = run(words[first:])
+            import time; print(f"TIME {time.process_time()-T[0]:.2f} {code} {line[:110]}", file=sys.__stderr__); T[0]=time.process_time()
+            assert code == 0 or "predict" in line, f"{line}: {capsys.readouterr().err}"
+    capsys.readouterr()
+    made = {path.name for path in Path("checkpoints").iterdir()}
+    assert {"MTIL", "comparison", "ablation_cifar100_s0-t5_rehearsal_2000"} <= made
+    lines_of_python(capsys)
+
+
+def lines_of_python(capsys) -> None:
+    """The README's lines that use a trained network run on what its commands have made."""
+    [code] = [block for language, block in BLOCKS if language == "python"]
+    with torch.random.fork_rng():
+        exec(code, {})
+    assert len(ast.literal_eval(capsys.readouterr().out)) == 8

@@ -1,0 +1,98 @@
+"""Whole runs: what their files hold, what their trainings were given, and how they are stopped."""
+
+import signal
+from types import SimpleNamespace
+
+import torch
+
+from datasets import catalog
+from models import EDENet, ResNet18
+from tests.models.networks import same_state, state_of
+from utils.method import training
+from utils.running import checkpoint
+from utils.running.errors import Interrupted
+from utils.running.interrupt import Interruption
+
+BOUNDS = [0, 3, 6, 9]
+
+
+def networks(folder) -> dict:
+    """The networks of a folder, by file name."""
+    found = {}
+    for path in sorted(folder.glob("*.pt")):
+        content = checkpoint.read(path, None)
+        found[path.name] = (ResNet18 if content["kind"] == ResNet18.KIND else EDENet).built(content, path)
+    return found
+
+
+def identical(one, other) -> bool:
+    """Whether two folders hold the same networks, bit for bit, and the same exemplars."""
+    one, other = networks(one), networks(other)
+    return one.keys() == other.keys() and all(
+        same_state(one[name], other[name]) and same_exemplars(one[name], other[name]) for name in one
+    )
+
+
+def same_exemplars(one, other) -> bool:
+    first, second = (getattr(net, "meta", {}).get("exemplars", {}) for net in (one, other))
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def images_of(options, part, name="cifar100"):
+    """(images, labels) of a part of the stand-in, in the order of its files."""
+    found = catalog.load(name, options["data_root"], part)
+    return found.images, found.labels
+
+
+def rows(images, labels):
+    """Each image with its label, in an order of their own."""
+    return sorted((image.numpy().tobytes(), label) for image, label in zip(images, labels.tolist(), strict=True))
+
+
+def answers(model, images):
+    """Which output is the largest, image by image."""
+    with torch.no_grad():
+        return [int(model(image[None] / 255).argmax()) for image in images]
+
+
+def percent(model, images, labels):
+    right = [answer == label for answer, label in zip(answers(model, images), labels.tolist(), strict=True)]
+    return 100 * sum(right) / len(right)
+
+
+def noting_trainings(monkeypatch) -> list:
+    """From now on, what every training was given: title, the weights it began with, batches, evaluation."""
+    noted, fit = [], training.fit
+
+    def noting(model, batches, objective, schedule, console, title, **more):
+        begun = SimpleNamespace(title=title, state=state_of(model), batches=batches, evaluate=more.get("evaluate"))
+        noted.append(begun)
+        begun.model, begun.schedule = model, schedule
+        return fit(model, batches, objective, schedule, console, title, **more)
+
+    monkeypatch.setattr(training, "fit", noting)
+    return noted
+
+
+def stopping_every(monkeypatch, updates: int) -> None:
+    """From now on SIGINT arrives after every so many updates."""
+    update, count = training.Updates.update, []
+
+    def stopping(self, *arguments):
+        count.append(1)
+        if len(count) % updates == 0:
+            Interruption.requested = signal.SIGINT
+        return update(self, *arguments)
+
+    monkeypatch.setattr(training.Updates, "update", stopping)
+
+
+def until_it_ends(call) -> int:
+    """Calls again and again; returns how often it was interrupted."""
+    for interruptions in range(100):
+        try:
+            call()
+        except Interrupted:
+            continue
+        return interruptions
+    raise AssertionError("it never ends")

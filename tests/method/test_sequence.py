@@ -1,0 +1,102 @@
+"""MNIST → SVHN → CIFAR-10: whole data sets in sequence, fine-tuned on exemplars alone."""
+
+import shutil
+
+import pytest
+import torch
+
+import trainMTIL
+from models import EDENet
+from tests.method.runs import answers, identical, images_of, networks, noting_trainings, stopping_every, until_it_ends
+from tests.models.networks import same_state
+from utils.method import sequence
+from utils.running.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("without_figures")
+
+NAMES = ["mnist", "svhn", "cifar10"]
+
+
+def joining(finished, root, names=NAMES, **more):
+    options = {**finished.options, "checkpoint_root": str(root), **more}
+    return trainMTIL.train_EDE_Net(names, **{"num_per_class": 2, **options})
+
+
+@pytest.fixture
+def copied(finished_sequence, tmp_path):
+    shutil.copytree(finished_sequence.root, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def folder_in(root):
+    return root / "MTIL" / "EDE_Net_resnet18"
+
+
+def test_names_are_known_in_any_spelling_and_once():
+    assert sequence.known_names(["MNIST", "SVNH", "Cifar10"]) == NAMES
+    for wrong in (["mnist", "MNIST"], ["mnist", "imagenet"], "mnist", []):
+        with pytest.raises(UserError):
+            sequence.known_names(wrong)
+
+
+def test_stage_one_trains_each_set_alone_supervised_digits_without_a_flip(finished_sequence, tmp_path, monkeypatch):
+    trainings = noting_trainings(monkeypatch)
+    trainMTIL.train_MTIL_classifier(NAMES, **{**finished_sequence.options, "checkpoint_root": str(tmp_path)})
+    assert [len(each.batches.parts) for each in trainings] == [1, 1, 1]
+    assert [each.batches.parts[0].transform.flip for each in trainings] == [False, False, True]
+    with pytest.raises(UserError, match="num_class=9, but mnist has 10 classes"):
+        trainMTIL.train_MTIL_classifier("MNIST", **{**finished_sequence.options, "num_class": 9})
+
+
+def test_joined_networks_have_thirty_outputs_told_apart_without_a_task_label(finished_sequence):
+    nets = networks(finished_sequence.ede_net)
+    assert [*nets] == ["model_mnist_2.pt", "model_mnist_svhn_2.pt", "model_mnist_svhn_cifar10_2.pt"]
+    net, found = nets["model_mnist_svhn_cifar10_2.pt"], finished_sequence.stage_two["networks"][-1]
+    assert net.classes_per_task == [10, 10, 10]
+    for number, name in enumerate(NAMES):
+        images, labels = images_of(finished_sequence.options, "test", name)
+        right = sum(a == 10 * number + b for a, b in zip(answers(net, images), labels.tolist(), strict=True))
+        assert found["joined"][number] == pytest.approx(100 * right / len(labels))
+    assert same_state(nets["model_mnist_2.pt"].submodels[0], networks(finished_sequence.classifier)["model_mnist.pt"])
+
+
+def test_stage_two_is_fine_tuned_on_exemplars_of_every_set_with_a_floor_on_updates(
+    finished_sequence, copied, monkeypatch
+):
+    trainings = noting_trainings(monkeypatch)
+    joining(finished_sequence, copied, num_per_class=1, min_updates=7, finetune_epochs=2)
+    for count, each in zip((2, 3), trainings, strict=True):
+        parts, kept = each.batches.parts, networks(folder_in(copied))[f"model_{'_'.join(NAMES[:count])}_1.pt"].meta
+        assert [part.labels.tolist() for part in parts] == [[*range(10 * k, 10 * k + 10)] for k in range(count)]
+        assert torch.equal(torch.cat([part.images for part in parts]), kept["exemplars"]["images"])
+        assert [part.transform.flip for part in parts] == [False, False, True][:count]
+        assert (sum(part.size for part in parts), each.batches.steps_per_epoch) == (min(32, 10 * count), 1)
+        assert each.schedule.epochs == 7, "one batch an epoch"
+    assert max(part.size for part in parts) - min(part.size for part in parts) <= 1, "of each set as many"
+
+
+def test_another_number_of_exemplars_goes_on_from_the_same_list(finished_sequence, copied):
+    joining(finished_sequence, copied, num_per_class=1, min_updates=1, finetune_epochs=1)
+    few, more = (EDENet.load(folder_in(copied) / f"model_mnist_svhn_cifar10_{count}.pt").meta for count in (1, 2))
+    for label in range(30):
+        one, two = (each["exemplars"]["indices"][each["exemplars"]["labels"] == label] for each in (few, more))
+        assert one.tolist() == two[:1].tolist()
+
+
+def test_a_three_set_network_of_another_two_set_network_is_not_done(finished_sequence, copied):
+    """Fault 3."""
+    options = {**finished_sequence.options, "checkpoint_root": str(copied)}
+    trainMTIL.train_MTIL_classifier("svhn", **{**options, "epochs": 1, "restart": True})
+    with pytest.raises(UserError, match=r"model_mnist_svhn_2\.json was made from something else: sub-model"):
+        joining(finished_sequence, copied)
+    for path in folder_in(copied).glob("model_mnist_svhn_2.*"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"model_mnist_svhn_cifar10_2\.json was made from something else: stage before"):
+        joining(finished_sequence, copied)
+
+
+def test_the_sequence_interrupted_anywhere_ends_with_the_same_bits(finished_sequence, copied, monkeypatch):
+    shutil.rmtree(folder_in(copied))
+    stopping_every(monkeypatch, 3)
+    assert until_it_ends(lambda: joining(finished_sequence, copied)) >= 2
+    assert identical(folder_in(copied), finished_sequence.ede_net)

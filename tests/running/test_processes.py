@@ -1,0 +1,52 @@
+"""The processes of a job share out whole trainings by their number, and refuse what cannot be shared."""
+
+import pytest
+
+from utils.running import processes
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Sets what `torchrun` sets for process `rank` of `size`."""
+
+    def start(rank, size):
+        for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank}.items():
+            monkeypatch.setenv(name, str(value))
+
+    return start
+
+
+def test_every_training_is_one_processes(started):
+    assert processes.share("abcd") == "abcd"
+    shares = []
+    for rank in range(3):
+        started(rank, 3)
+        shares.append(list(processes.share("abcd")))
+    assert shares == [["a", "d"], ["b"], ["c"]]
+
+
+def test_one_training_is_for_one_process_unless_it_is_its_share(started, refusal):
+    processes.require_one()
+    started(1, 2)
+    assert "without torchrun" in refusal(processes.require_one)
+    with processes.own_share():
+        processes.require_one()
+        assert processes.share("abcd") == "abcd"
+    assert processes.share("abcd") == "bd"
+
+
+def test_an_environment_without_numbers_is_one_line(monkeypatch, refusal):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("RANK", "one")
+    assert "torchrun" in refusal(processes.place)
+
+
+def test_each_process_has_its_own_lock_and_log(started, a_run, tmp_path):
+    started(0, 2)
+    with a_run() as one:
+        started(1, 2)
+        with a_run() as other:
+            one.console.say("from one")
+            other.console.say("from the other")
+    assert "from one" in (tmp_path / "run" / "log.txt").read_text()
+    assert "from the other" in (tmp_path / "run" / "log_1.txt").read_text()
