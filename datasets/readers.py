@@ -177,11 +177,7 @@ def read_mat(data: bytes) -> dict[str, np.ndarray]:
     variables: dict[str, np.ndarray] = {}
     for kind, content in _elements(memoryview(data)[128:]):
         if kind == _COMPRESSED:
-            stream = zlib.decompressobj()
-            content = memoryview(stream.decompress(content, MOST_BYTES))
-            if not stream.eof:
-                raise ValueError("an array that is not whole, or larger than any of the data set's")
-            kind, content = next(_elements(content), (0, content))
+            kind, content = _unpacked(content)
         if kind != _MATRIX:
             raise ValueError(f"an element of type {kind}")
         name, array = _matrix(content)
@@ -191,6 +187,18 @@ def read_mat(data: bytes) -> dict[str, np.ndarray]:
     if len(variables) < 2:
         raise ValueError("not both X and y")
     return variables
+
+
+def _unpacked(packed: memoryview) -> tuple[int, memoryview]:
+    """Type and content of a compressed element, unpacked as far as it says if the set can be so large."""
+    kind, size = struct.unpack("<II", zlib.decompressobj().decompress(packed[:256], 8))
+    if size > min(MOST_BYTES, 1100 * len(packed)):
+        raise ValueError(f"an array of {size} bytes")
+    stream = zlib.decompressobj()
+    content = stream.decompress(packed, 8 + size + 1)
+    if not stream.eof or len(content) != 8 + size:
+        raise ValueError("an array of another size than it says")
+    return kind, memoryview(content)[8:]
 
 
 def _matrix(content: memoryview) -> tuple[str, np.ndarray]:

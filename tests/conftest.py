@@ -20,8 +20,13 @@ SPLIT = {"split_list": [0, 3, 6, 9], "split_type": "s0-t3"}
 SHARED = {"recipe": "demo", "device": "cpu", "amp": "off", "widths": [4, 6, 8, 10], "epochs": 2, "finetune_epochs": 2}
 TINY = {
     **SHARED,
-    **{"batch_size": 16, "unlabeled_batch_size": 8, "finetune_batch_size": 16, "lambda_u": 10.0},
-    **{"min_width": 2, "max_accuracy_loss": 100.0, "distill_epochs": 1},
+    "batch_size": 16,
+    "unlabeled_batch_size": 8,
+    "finetune_batch_size": 16,
+    "lambda_u": 10.0,
+    "min_width": 2,
+    "max_accuracy_loss": 100.0,
+    "distill_epochs": 1,
 }
 REHEARSAL = 31  # 10 exemplars a class after the first task, 5 after the second, 3 after the third
 SEQUENCE = ["mnist", "svhn", "cifar10"]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from datasets.images import Images, ImageSet
+from datasets.images import ImageSet
 from datasets.memory import Memory, herding_order, random_order, random_orders, require_room
 from datasets.tasks import class_ranges
 from utils.running.errors import UserError
@@ -52,22 +52,13 @@ def test_every_class_has_an_equal_share_chosen_once_and_lists_only_shrink_from_t
     assert len(found) == 0 or torch.equal(found.images, part.images[found.indices]), "and its pixels"
 
 
-def test_a_memory_by_class_never_shrinks():
-    tasks, _ = tasks_of([[5, 5], [5]])
-    memory = Memory(per_class=2)
-    for task in tasks:
-        with task:
-            memory.add(task, random_orders(task, 0, memory.share(task.last)))
-    assert [len(images) for images in memory.classes] == [2, 2, 2]
-    assert memory.images(1, 3).labels.tolist() == [1, 1, 2, 2]
-
-
 def test_the_pixels_stay_when_the_tasks_images_are_gone_and_come_back_from_a_file():
     tasks, part = tasks_of([[5, 5], [5]])
     memory, again, nothing = Memory(6), Memory(6), Memory(6)
     with tasks[0] as task:
         memory.add(task, [[4, 0, 2], [1]])
     again.load_state_dict(memory.state_dict(), 2)
+    assert again.images(1, 2).indices.tolist() == rows_in(memory)[1], "a part of the classes"
     assert [each.labels.tolist() for each in again.classes] == [[0, 0, 0], [1]]
     assert rows_in(again) == rows_in(memory)
     assert torch.equal(again.images().images, part.images[again.images().indices])
@@ -121,8 +112,5 @@ def test_a_memory_has_room_if_every_old_class_keeps_an_exemplar():
     require_room(6, 6)
     with pytest.raises(UserError, match="expected at least 6"):
         require_room(5, 6)
-
-
-def test_images_come_in_the_order_of_the_lists():
-    images = [Images(torch.zeros(2, 3, 1, 1).byte(), torch.full((2,), k), torch.tensor([k + 5, k])) for k in range(3)]
-    assert Memory(classes=images).images(1, 3).indices.tolist() == [6, 1, 7, 2]
+    assert [Memory(20).share(classes) for classes in (1, 3, 21)] == [20, 6, 0]
+    assert [Memory(per_class=5).share(classes) for classes in (1, 3, 21)] == [5, 5, 5]

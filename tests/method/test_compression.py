@@ -49,14 +49,9 @@ def test_every_round_starts_from_the_network_accepted_last(percent):
     assert run.result is run.models[3]
 
 
-def test_the_bound_is_below_the_teacher_not_below_the_last_network():
-    run = compressed([77.0, 74.0, 90.0], max_rounds=3)
-    assert [attempt.accepted for attempt in run.attempts] == [True, False, True]
-
-
 def test_a_network_exactly_at_the_bound_is_accepted_for_every_number_of_images_right():
     assert compressed([75.9, 0.0], max_rounds=1).result is None
-    for right in range(10, 251, 3):  # of 250: 4 points are 10 images
+    for right in range(10, 251, 6):  # of 250: 4 points are 10 images
         assert compressed([100 * (right - 10) / 250], 100 * right / 250, (3, 4, 5, 6), max_rounds=1).result
 
 
@@ -68,19 +63,14 @@ def test_after_a_failure_there_is_one_attempt_half_way():
 
 
 def test_when_the_attempt_half_way_fails_too_the_last_good_network_stays():
-    run = compressed([79.0, 50.0, 51.0])
-    assert len(run.attempts) == 3
+    run = compressed([77.0, 75.0, 74.0])
+    assert [attempt.accepted for attempt in run.attempts] == [True, False, False], "the bound is below the teacher"
     assert run.result is run.models[1]
 
 
-def test_when_the_first_round_fails_half_way_starts_from_the_teacher():
-    run = compressed([10.0, 78.0])
-    assert is_halfway(run.widths[1], SCALED, run.widths[0])
-    assert run.result is run.models[2]
-
-
-def test_when_nothing_is_accepted_there_is_no_result_and_the_teacher_is_kept():
+def test_when_nothing_is_accepted_half_way_from_the_teacher_there_is_no_result():
     run = compressed([10.0, 11.0])
+    assert is_halfway(run.widths[1], SCALED, run.widths[0])
     assert len(run.attempts) == 2
     assert run.result is None
 

@@ -13,14 +13,6 @@ from models.resnet import Shortcut
 from tests.models.networks import WIDTHS, network, same_state, state_of
 
 
-def test_the_stem_keeps_the_size_and_every_later_stage_halves_it():
-    model, sizes = resnet18(3, WIDTHS).eval(), []
-    for stage in [model.stem, *model.stages]:
-        stage.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[1:])))
-    model(torch.zeros(1, 3, 32, 32))
-    assert sizes == [(2, 32, 32), (2, 32, 32), (3, 16, 16), (4, 8, 8), (5, 4, 4)]
-
-
 @pytest.mark.parametrize("widths", [(5, 7, 11, 13), (13, 11, 7, 5), (4, 4, 4, 4)])
 def test_every_stage_has_its_own_width(widths):
     model = resnet18(3, widths)
@@ -92,16 +84,13 @@ def test_a_seed_decides_the_weights_and_leaves_the_global_random_state_alone():
 
 
 @pytest.mark.parametrize("cast", [False, True])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_activations_are_channels_last_whatever_the_layout_of_the_images(layout, cast):
+def test_activations_are_channels_last(cast):
     model, outputs = resnet18(3, (4, 6, 8, 10), seed=0), []
-    images = torch.rand(4, 3, 32, 32)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     with torch.autocast("cpu", torch.bfloat16, enabled=cast):
-        wanted = model(images)
-        for module in model.modules():
-            if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
-                module.register_forward_hook(lambda module, inputs, output: outputs.append(output))
-        assert torch.equal(model(images.to(memory_format=layout)), wanted)
+        model(torch.rand(4, 3, 32, 32))
     assert len(outputs) == 2 * (1 + 4 * 4 + 3)
     assert all(output.is_contiguous(memory_format=torch.channels_last) for output in outputs)
 
@@ -127,14 +116,8 @@ def test_a_head_that_grows_keeps_its_old_rows_and_so_their_logits():
     torch.testing.assert_close(model(x)[:, :3], logits, rtol=1e-6, atol=1e-6)  # sums of another width round otherwise
     for name, value in model.state_dict().items():
         assert torch.equal(value[:3] if name.startswith("head.") else value, before[name])
-    assert all(parameter.requires_grad for parameter in model.parameters())
-
-
-def test_the_new_rows_of_a_head_are_a_function_of_the_seed():
-    grown = [network() for _ in range(3)]
-    for model, seed in zip(grown, (1, 1, 2), strict=True):
-        model.grow_head(2, seed)
-    one, same, other = (model.head.weight[3:] for model in grown)
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-    assert 0 < float(one.detach().abs().max()) <= 5**-0.5, "as of a linear layer with five inputs"
+    again, other = network(), network()
+    again.grow_head(2, seed=1)
+    other.grow_head(2, seed=2)
+    assert same_state(again, model), "the new rows are a function of the seed"
+    assert not same_state(other, model)

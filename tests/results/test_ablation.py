@@ -1,6 +1,5 @@
 """The ablation's table and figure: mean and deviation of every cell's runs. Its runs are in tests of the commands."""
 
-import json
 from statistics import mean, stdev
 
 import examples
@@ -52,12 +51,10 @@ def test_the_bars_are_the_means(written, drawn):
     assert (names[0], names[6], names[7]) == ("MixMatch + compression + stage two", "stage two", "none")
 
 
-def test_what_is_returned_is_what_is_written(written, tmp_path):
-    assert json.loads((tmp_path / "ablation.json").read_text()) == json.loads(json.dumps(written))
-
-
 def test_the_figure_is_written_as_picture_and_for_print(tmp_path):
     ablation.write(tmp_path, {**examples.STAGE_TWO, "selection": "test"}, [(PARTS[0], runs(0)), (PARTS[1], runs(1))])
-    assert (tmp_path / "ablation.pdf").read_bytes().startswith(b"%PDF")
+    printed = (tmp_path / "ablation.pdf").read_bytes()
+    assert printed.startswith(b"%PDF")
+    assert b"CreationDate" not in printed, "or the same results would not give the same bytes"
     assert (tmp_path / "ablation.png").is_file()
     assert "SELECTED ON THE TEST SET" in (tmp_path / "ablation.md").read_text()

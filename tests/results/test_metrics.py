@@ -112,3 +112,10 @@ def test_numpy_scalars_never_come_out():
 def test_impossible_counts_are_refused(correct, total):
     with pytest.raises(ValueError, match="of"):
         metrics.percentage(correct, total)
+
+
+@pytest.mark.parametrize("matrix", [[], [[1.0, 2.0]], [[1.0], [1.0]], [[101.0]], [[-1.0]], [[float("nan")]]])
+def test_what_is_no_accuracy_matrix_is_refused(matrix):
+    for measure in (metrics.forgetting, metrics.backward_transfer, lambda A: metrics.seen_accuracy(A, [10] * len(A))):
+        with pytest.raises(ValueError, match=r"expected 1, 2, 3|outside 0 \.\. 100"):
+            measure(matrix)

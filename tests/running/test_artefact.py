@@ -90,7 +90,9 @@ def test_3_weights_that_are_not_finite_are_never_written(a_run, tmp_path, refusa
     torch.nn.init.constant_(spoilt.head.bias, float("nan"))
     with a_run() as run:
         artefact = run.artefact("model_a", {})
-        save = [artefact.save, spoilt, {}] if not unfinished else [artefact.save_training, {"model": spoilt.state_dict()}]
+        save = (
+            [artefact.save, spoilt, {}] if not unfinished else [artefact.save_training, {"model": spoilt.state_dict()}]
+        )
         assert "learning rate" in refusal(*save)
         assert not artefact.done
     assert files(tmp_path / "run") == {}

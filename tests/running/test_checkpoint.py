@@ -47,7 +47,9 @@ def test_fault_5_tensors_are_saved_on_the_cpu(tmp_path):
 
 @pytest.mark.parametrize("before", [None, b"old"])
 @pytest.mark.parametrize("failing", ["replace", "fsync"])
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()], ids=["full", "stopped"])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()], ids=["full", "stopped"]
+)
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, failing, before, error):
     path = tmp_path / "file"
     if before is not None:
@@ -96,11 +98,11 @@ def test_2_a_flipped_or_missing_byte_never_gives_other_weights(tmp_path, refusal
     places = [*random.integers(0, len(content), 25).tolist(), *range(directory, len(content), 211)]
     refused = 0
     for place in places:
-        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << int(random.integers(8))]) + content[place + 1 :])
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << random.integers(8)]) + content[place + 1 :])
         try:
             found = EDENet.load(path).state_dict()
         except checkpoint.UserError as error:
-            assert str(path) in str(error)
+            assert str(path) in str(error)  # noqa: PT017
             refused += 1
             continue
         assert checkpoint.fingerprint(found) == checkpoint.fingerprint(expected), place

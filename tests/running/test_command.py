@@ -27,7 +27,7 @@ def parse(text):
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 3, -5e-4, 1e22, "s0-t10", "it's \"é\"\n", [0, [1, (2,)]], (64, 128), {"x": [1, {2: ()}]}, []]
+    "value", [None, True, 3, -5e-4, 1e22, "s0-t10", 'it\'s "é"\n', [0, [1, (2,)]], (64, 128), {"x": [1, {2: ()}]}, []]
 )
 def test_any_literal_is_read_as_python_reads_it(value):
     call = parse(f" train_model({value!r},\n prune={value!r})")

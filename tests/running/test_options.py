@@ -12,14 +12,38 @@ from utils.running.options import OPTIONS, RECIPES, settings
 # METHOD.md's table, stage one · distillation · stage two of CIFAR-100, and the paragraphs below it.
 PAPER = {
     **dict.fromkeys(("lr", "distill_lr", "finetune_lr", "weight_decay"), 5e-4),
-    **{"epochs": 400, "distill_epochs": 400, "finetune_epochs": 50, "finetune_batch_size": 64},
-    **{"batch_size": 128, "unlabeled_batch_size": 64, "unlabeled_views": 2},
-    **{"padding": 4, "rotation": 5.0, "finetune_rotation": 10.0, "clip_norm": 5.0, "widths": (64, 128, 256, 512)},
-    **{"sharpening": 0.5, "alpha": 0.75, "lambda_u": 10.0},
-    **{"percent": 0.5, "max_accuracy_loss": 4.0, "min_width": 8, "max_rounds": 8, "temperature": 2.0},
-    **{"validation_fraction": 0.1, "selection": "validation", "exemplars": "random", "unlabeled": "cifar10"},
-    **{"class_order": None, "finetune": "all", "dataset": "cifar100", "image_size": 32},
-    **{"data_root": "data", "checkpoint_root": "checkpoints", "device": "auto", "seed": 0},
+    "epochs": 400,
+    "distill_epochs": 400,
+    "finetune_epochs": 50,
+    "finetune_batch_size": 64,
+    "batch_size": 128,
+    "unlabeled_batch_size": 64,
+    "unlabeled_views": 2,
+    "padding": 4,
+    "rotation": 5.0,
+    "finetune_rotation": 10.0,
+    "clip_norm": 5.0,
+    "widths": (64, 128, 256, 512),
+    "sharpening": 0.5,
+    "alpha": 0.75,
+    "lambda_u": 10.0,
+    "percent": 0.5,
+    "max_accuracy_loss": 4.0,
+    "min_width": 8,
+    "max_rounds": 8,
+    "temperature": 2.0,
+    "validation_fraction": 0.1,
+    "selection": "validation",
+    "exemplars": "random",
+    "unlabeled": "cifar10",
+    "class_order": None,
+    "finetune": "all",
+    "dataset": "cifar100",
+    "image_size": 32,
+    "data_root": "data",
+    "checkpoint_root": "checkpoints",
+    "device": "auto",
+    "seed": 0,
 }
 SEQUENCE = {"widths": (64, 128, 128, 128), "epochs": 150, "finetune_epochs": 20, "min_updates": 200, "batch_size": 128}
 
@@ -68,7 +92,7 @@ def accepted(name: str) -> list:
 def test_every_option_has_a_range_and_refuses_the_rest_by_name(refusal, name):
     """Issue 13.11: no value that loops for ever or takes all memory."""
     for value in WRONG:
-        if any(value is each or value == each and type(value) is type(each) for each in accepted(name)):
+        if any(value is each or (value == each and type(value) is type(each)) for each in accepted(name)):
             settings({name: value})
         else:
             message = refusal(settings, {name: value})

@@ -98,7 +98,7 @@ def test_1_a_restart_keeps_what_was_there_until_the_first_new_file_is_whole(a_ru
         save(run, "stage_1")
         finish(run)
     before = files(tmp_path / "run")
-    with pytest.raises(UserError, match="a typo"), a_run(restart=True) as run:
+    with pytest.raises(UserError, match="a typo"), a_run(restart=True) as run:  # noqa: PT012
         assert not run.artefact("model_a", {}).done
         raise UserError("a typo")
     with monkeypatch.context() as patch:

@@ -7,8 +7,16 @@ from processes import call_of
 SHARED = {"recipe": "demo", "device": "cpu", "amp": "off", "widths": [4, 6, 8, 10], "save_every": 1, "epochs": 3}
 SPLIT = {
     **SHARED,
-    **{"split_list": [0, 2, 4], "split_type": "s0-t2", "batch_size": 4, "unlabeled_batch_size": 2, "min_width": 2},
-    **{"max_accuracy_loss": 100.0, "max_rounds": 2, "distill_epochs": 2, "finetune_batch_size": 6, "finetune_epochs": 3},
+    "split_list": [0, 2, 4],
+    "split_type": "s0-t2",
+    "batch_size": 4,
+    "unlabeled_batch_size": 2,
+    "min_width": 2,
+    "max_accuracy_loss": 100.0,
+    "max_rounds": 1,
+    "distill_epochs": 1,
+    "finetune_batch_size": 6,
+    "finetune_epochs": 3,
 }
 REHEARSAL = 16
 SEQUENCE = {**SHARED, "batch_size": 8, "finetune_epochs": 4, "min_updates": 1}

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from types import NoneType
 
+from datasets import files
 from utils.results import figures, published, report, tables
 from utils.results.curves import Curve
 from utils.running import checkpoint
@@ -58,6 +59,7 @@ def compare(*folders, output=None):
     """
     if not isinstance(output, str | os.PathLike | None):
         raise UserError(f"output={output!r} is not accepted: expected the path of a folder")
+    folders = [files.usable(folder) for folder in folders]
     runs = read(folders)
     if output is None:
         output = Path(os.path.commonpath([Path(folder).resolve().parent for folder in folders])) / "comparison"

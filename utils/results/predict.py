@@ -31,7 +31,7 @@ def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str
     net = EDENet.load(checkpoint, devices.choose(device))
     found = likeliest(net, image_file.read(image, net.meta["image_size"]), top)
     rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
-    table = tables.markdown_table(["class", "probability (%)", "of"], rows, align="lrl")
+    table = tables.markdown_table(["class", "probability (%)", "of"], rows)
     show(f"{image}, by {checkpoint}\n\n{table}")
     return found
 

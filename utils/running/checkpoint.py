@@ -156,13 +156,14 @@ def read(path: Path, kind: str | None, device: torch.device | str = "cpu", form:
 
 def _require_whole(path: Path) -> None:
     """Raises `UserError` unless all checksums in the file are right: `torch.load` compares none."""
-    if not path.is_file():
-        raise UserError(f"{path} is not there: expected a checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
                 raise ValueError("it is compressed")  # which ours are not: nobody knows into how much
             damaged = archive.testzip()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path} is not there or cannot be read ({reason}): expected a checkpoint") from error
     except Exception as error:  # what it raises on damaged bytes has no common class
         raise _unreadable(path, repr(error)) from error
     if damaged is not None:
