@@ -65,16 +65,10 @@ def finished(tiny_options, tmp_path_factory) -> SimpleNamespace:
         before = {path.name: path.read_bytes() for path in sorted(classifier.glob("*.pt"))}
         second = train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL)
     options.pop("checkpoint_root")
-    return SimpleNamespace(
-        root=root,
-        options=options,
-        rehearsal=REHEARSAL,
-        classifier=classifier,
-        ede_net=root / f"EDE_Net_cifar100_s0-t3_resnet18_rehearsal_{REHEARSAL}",
-        stage_one=first,
-        stage_two=second,
-        stage_one_files=before,
-    )
+    ede_net = root / f"EDE_Net_cifar100_s0-t3_resnet18_rehearsal_{REHEARSAL}"
+    folders = {"root": root, "classifier": classifier, "ede_net": ede_net}
+    found = {"options": options, "rehearsal": REHEARSAL, "stage_one": first, "stage_two": second}
+    return SimpleNamespace(**folders, **found, stage_one_files=before)
 
 
 @pytest.fixture(scope="session")

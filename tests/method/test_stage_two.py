@@ -13,7 +13,7 @@ import train_EDE_Net
 from datasets.memory import Memory
 from datasets.tasks import class_ranges
 from models import EDENet, cost
-from tests.datasets.test_memory import rows_in, tasks_of
+from tests.datasets.test_memory import rows_in, slow_herding, tasks_of
 from tests.datasets.test_tasks import BOUNDS, ORDER, image_set
 from tests.method.runs import (
     answers,
@@ -145,6 +145,16 @@ def test_fine_tuning_sees_the_exemplars_and_the_current_images_and_nothing_else(
     exemplars, current = {row for each in rows_in(memory) for row in each}, set(tasks[1].train.indices.tolist())
     assert exemplars <= found <= exemplars | current
     assert found & current
+
+
+def test_herded_exemplars_are_herded_on_the_grown_networks_features(tmp_path):
+    memory, net = Memory(10), joined(2, 1)
+    with class_ranges(image_set(), image_set(), ORDER, BOUNDS)[0] as task, run_in(tmp_path, exemplars="herding") as run:
+        stage_two.remember(run, net, memory, task)
+        for label in (0, 1):
+            of_class = task.train.select(task.train.labels == label)
+            features = net.features(of_class.images / 255).detach().double()
+            assert rows_in(memory)[label] == of_class.indices[slow_herding(features, 5)].tolist()
 
 
 def test_more_exemplars_of_a_class_than_it_has_images_are_refused(tmp_path):

@@ -156,37 +156,25 @@ def test_training_equals_a_slow_version(clip, decay):
     torch.testing.assert_close(model.weight.detach(), expected, atol=1e-4, rtol=1e-3)
 
 
-@pytest.fixture
-def updates():
-    """(learning rate, gradient norm) of every update."""
-    seen = []
+def test_every_update_has_its_epochs_rate_and_a_gradient_that_is_clipped_over_all_weights_together():
+    updates = []
 
     def look(optimizer, args, kwargs):
         (group,) = optimizer.param_groups
         norm = torch.cat([parameter.grad.flatten() for parameter in group["params"]]).norm()
-        seen.append((group["lr"], float(norm)))
+        updates.append((group["lr"], float(norm)))
 
-    handle = register_optimizer_step_pre_hook(look)
-    yield seen
-    handle.remove()
-
-
-def test_the_learning_rate_falls_along_a_half_cosine_from_the_first_epoch_to_the_last(updates):
-    progress = trained(linear(), schedule=replace(SCHEDULE, epochs=8, lr=5e-4), drawing=batches(steps=2))
-    slow = [5e-4 * (1 + math.cos(math.pi * epoch / 8)) / 2 for epoch in range(8)]
-    assert [rate for rate, _ in updates] == pytest.approx([rate for rate in slow for _ in range(2)])
-    assert [entry["lr"] for entry in progress.history] == pytest.approx(slow)
-    assert [entry["epoch"] for entry in progress.history] == list(range(1, 9))
-    assert slow[0] == 5e-4
-
-
-def test_gradients_are_clipped_over_all_parameters_together(updates):
     def steep(*arguments):
         outcome = supervised(*arguments)
         return outcome._replace(loss=outcome.loss * 1e4)
 
-    trained(network(), objective=steep, schedule=replace(SCHEDULE, epochs=1), drawing=batches(size=32))
-    assert [norm for _, norm in updates] == pytest.approx([5.0] * 4, rel=1e-3)
+    handle = register_optimizer_step_pre_hook(look)
+    progress = trained(network(), objective=steep, drawing=batches(2, size=32), schedule=replace(SCHEDULE, lr=5e-4))
+    handle.remove()
+    slow = [5e-4 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)]
+    assert [rate for rate, _ in updates] == pytest.approx([rate for rate in slow for _ in range(2)])
+    assert [norm for _, norm in updates] == pytest.approx([5.0] * 6, rel=1e-3)
+    assert [(entry["epoch"], entry["lr"]) for entry in progress.history] == [*enumerate(slow, start=1)]
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_steps_in_training_mode():

@@ -115,9 +115,9 @@ def test_checkpoints_hold_cpu_tensors_wherever_the_network_was(tmp_path):
     ("kind", "described"),
     [
         *[(ResNet18, {"widths": each}) for each in ([10**9] * 4, [2, 3, 4], [2, 3, 4, 0], [3, 3, 4, 5])],
-        *[(ResNet18, {"num_classes": each}) for each in (10**9, 0, 4, -1)],
+        *[(ResNet18, {"num_classes": each}) for each in (10**8, 10**9, 0, 4, -1)],
         *[(EDENet, {"widths": each}) for each in ([[10**9] * 4] * 2, [[2, 3, 4, 5]], [[2, 3, 4, 5]] * 2, [])],
-        *[(EDENet, {"classes_per_task": each}) for each in ([3, 10**9], [3, 2, 5], [3], [3, 0])],
+        *[(EDENet, {"classes_per_task": each}) for each in ([3, 10**8], [3, 10**9], [3, 2, 5], [3], [3, 0])],
     ],
     ids=str,
 )

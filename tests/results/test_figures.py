@@ -197,6 +197,7 @@ def test_the_bars_are_the_sub_models_before_and_after(tmp_path, drawn):
     for axes, (name, unit) in zip(drawn["compression"].axes, measures, strict=True):
         expected = [task[side][name] / unit for side in ("before", "after") for task in results["tasks"]]
         assert [bar.get_width() for bar in axes.patches] == expected
+        assert len({bar.get_y() for bar in axes.patches}) == len(expected), "no bar hides another"
 
 
 def test_every_training_of_stage_one_is_drawn_one_after_the_other(tmp_path, drawn):

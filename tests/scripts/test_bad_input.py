@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from processes import ROOT
-from tiny import SEQUENCE, SPLIT
+from tiny import SEQUENCE, SPLIT, STAGE_TWO
 
 import train_classifier
 import train_EDE_Net
