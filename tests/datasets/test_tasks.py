@@ -45,15 +45,6 @@ def test_training_images_are_in_reach_while_their_task_is_trained_and_never_agai
             pass
 
 
-def test_nothing_that_a_task_holds_leads_to_its_training_images_once_it_has_ended():
-    task = split()[0]
-    with task:
-        count = len(task.train)
-    kept = [value for value in vars(task).values() if hasattr(value, "images")]
-    assert kept == [task.test]
-    assert len(task.test) != count
-
-
 def test_labels_are_places_in_the_class_order():
     train, test, tasks = image_set(), image_set(4, seed=1), split([0, 2, 5])
     assert [(task.index, task.name, task.first, task.last) for task in tasks] == [(0, "0to2", 0, 2), (1, "2to5", 2, 5)]

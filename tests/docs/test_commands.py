@@ -52,9 +52,11 @@ RECIPES = {"image_size": dict.fromkeys(("paper", "plus", "cpu", "cpu_plus", "dem
 @pytest.fixture
 def at_home(tmp_path, monkeypatch, without_figures):
     """The working folder of someone who has the data, and photographs of flowers at home; all options are short."""
-    for name, option in OPTIONS.items():  # one recipe for all, so that one network serves many commands
-        default = SHORT.get(name, option.default)
-        monkeypatch.setitem(OPTIONS, name, option._replace(default=default, recipes=RECIPES.get(name, {})))
+    for name, option in OPTIONS.items():  # two recipes for all, so that one network serves many commands
+        additions = {key: value for key, value in option.recipes.items() if "plus" in key}
+        recipes = {} if name in SHORT else RECIPES.get(name, additions)
+        short = option._replace(default=SHORT.get(name, option.default), recipes=recipes)
+        monkeypatch.setitem(OPTIONS, name, short)
     monkeypatch.setattr(cost, "flops", lambda *arguments: 1)
     monkeypatch.setattr(training.Updates, "update", drawn_only)
     monkeypatch.chdir(tmp_path)
@@ -93,9 +95,10 @@ def run(words: list[str]) -> object:
     module, arguments = (words[1], words[2:]) if words[0] == "-m" else (None, words[1:])
     sys.argv = [module or words[0], *arguments]
     try:
-        runpy.run_module(module, run_name="__main__") if module else runpy.run_path(
-            ROOT / words[0], run_name="__main__"
-        )
+        if module:
+            runpy.run_module(module, run_name="__main__")
+        else:
+            runpy.run_path(ROOT / words[0], run_name="__main__")
     except SystemExit as end:
         return end.code
     return None

@@ -9,7 +9,6 @@ import train_EDE_Net
 from models import cost, resnet18
 from tests.method.runs import (
     BOUNDS,
-    answers,
     identical,
     images_of,
     networks,
@@ -101,15 +100,6 @@ def test_concatenated_logits_are_the_sub_models_side_by_side_and_nothing_is_trai
     assert torch.equal(net(x), torch.cat([model(x) for model in models], dim=1))
     assert all(same_state(mine, theirs) for mine, theirs in zip(net.submodels, models, strict=True))
     assert ran["concatenate"].trained == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_results_are_those_of_a_slow_recount(ran, finished, kind):
-    images, labels = images_of(finished.options, "test")
-    for t, net in enumerate(networks(ran[kind].folder).values()):
-        right = torch.tensor(answers(net, images)) == labels
-        row = [float(right[labels // 3 == i].double().mean()) * 100 for i in range(t + 1)]
-        assert ran[kind].results["accuracy_matrix"][t] == pytest.approx(row)
 
 
 def test_a_baseline_interrupted_anywhere_ends_up_the_same(ran, finished, tmp_path, monkeypatch):

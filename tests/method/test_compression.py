@@ -90,11 +90,6 @@ def test_widths_are_multiples_where_asked():
     assert all(width % 8 == 0 for each in widths for width in each)
 
 
-@pytest.mark.parametrize("rounds", [0, 1, 2])
-def test_no_more_rounds_than_allowed(rounds):
-    assert len(compressed([80.0] * 9, max_rounds=rounds).attempts) == rounds
-
-
 def test_no_attempt_half_way_where_nothing_lies_between():
     run = compressed([10.0, 10.0], widths=(3, 3, 3, 3), percent=0.3)
     assert len(run.widths) == len(set(run.widths))

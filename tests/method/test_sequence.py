@@ -7,7 +7,7 @@ import torch
 
 import trainMTIL
 from models import EDENet
-from tests.method.runs import answers, identical, images_of, networks, noting_trainings, stopping_every, until_it_ends
+from tests.method.runs import answers, images_of, networks, noting_trainings
 from tests.models.networks import same_state
 from utils.method import sequence
 from utils.running.errors import UserError
@@ -81,22 +81,3 @@ def test_another_number_of_exemplars_goes_on_from_the_same_list(finished_sequenc
     for label in range(30):
         one, two = (each["exemplars"]["indices"][each["exemplars"]["labels"] == label] for each in (few, more))
         assert one.tolist() == two[:1].tolist()
-
-
-def test_a_three_set_network_of_another_two_set_network_is_not_done(finished_sequence, copied):
-    """Fault 3."""
-    options = {**finished_sequence.options, "checkpoint_root": str(copied)}
-    trainMTIL.train_MTIL_classifier("svhn", **{**options, "epochs": 1, "restart": True})
-    with pytest.raises(UserError, match=r"model_mnist_svhn_2\.json was made from something else: sub-model"):
-        joining(finished_sequence, copied)
-    for path in folder_in(copied).glob("model_mnist_svhn_2.*"):
-        path.unlink()
-    with pytest.raises(UserError, match=r"model_mnist_svhn_cifar10_2\.json was made from something else: stage before"):
-        joining(finished_sequence, copied)
-
-
-def test_the_sequence_interrupted_anywhere_ends_with_the_same_bits(finished_sequence, copied, monkeypatch):
-    shutil.rmtree(folder_in(copied))
-    stopping_every(monkeypatch, 3)
-    assert until_it_ends(lambda: joining(finished_sequence, copied)) >= 2
-    assert identical(folder_in(copied), finished_sequence.ede_net)

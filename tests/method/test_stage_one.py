@@ -11,14 +11,11 @@ from datasets import catalog
 from models import cost
 from tests.method.runs import (
     BOUNDS,
-    identical,
     images_of,
     networks,
     noting_trainings,
     percent,
     rows,
-    stopping_every,
-    until_it_ends,
 )
 from tests.models.networks import same_state
 from utils.method import training
@@ -112,12 +109,6 @@ def test_a_task_depends_on_no_other_task_and_not_on_compression(finished, tmp_pa
     stage_one(finished, tmp_path, prune=False)
     for name, model in networks(done).items():
         assert same_state(model, networks(finished.classifier)[name])
-
-
-def test_stage_one_interrupted_anywhere_ends_with_the_same_bits(finished, tmp_path, monkeypatch):
-    stopping_every(monkeypatch, 6)
-    assert until_it_ends(lambda: stage_one(finished, tmp_path)) >= 3
-    assert identical(tmp_path / finished.classifier.name, finished.classifier)
 
 
 def test_the_seed_and_the_class_order_decide(finished, tmp_path):

@@ -22,7 +22,6 @@ from tests.method.runs import (
     networks,
     noting_trainings,
     stopping_every,
-    until_it_ends,
 )
 from tests.models.networks import changed, joined, network, same_state, state_of
 from utils.method import stage_two
@@ -261,12 +260,6 @@ def test_old_training_images_have_no_influence(finished, again, monkeypatch):
 
     monkeypatch.setattr("datasets.tasks.class_ranges", noisy)
     assert identical(again(2, 3), finished.ede_net)
-
-
-def test_stage_two_interrupted_anywhere_ends_with_the_same_bits(finished, again, monkeypatch):
-    stopping_every(monkeypatch, 3)
-    assert until_it_ends(again) >= 2
-    assert identical(again(), finished.ede_net)
 
 
 def test_a_sub_model_made_anew_between_two_calls_is_noticed(finished, again, tmp_path, monkeypatch):

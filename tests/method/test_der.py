@@ -1,0 +1,61 @@
+"""DER's network and loss."""
+
+import pytest
+import torch
+
+from datasets.batches import Rows
+from models.der import DERNet, WithAuxiliary
+from models.resnet import resnet18
+from utils.method.der import AUXILIARY_WEIGHT, with_auxiliary
+from utils.method.mixup import mix, soft_cross_entropy
+from utils.running.randomness import StepRandom
+
+WIDTHS = (4, 4, 4, 6)
+
+
+def grown() -> DERNet:
+    """After the expansion for a second task: two and three classes."""
+    net = DERNet()
+    net.expand(resnet18(2, WIDTHS, seed=0), seed=0)
+    net.expand(resnet18(3, WIDTHS, seed=1), seed=1)
+    return net
+
+
+def test_one_linear_layer_over_all_features():
+    net, images = grown().eval(), torch.rand(4, 3, 16, 16)
+    bias = sum(submodel.head.bias for submodel in net.submodels)
+    torch.testing.assert_close(net(images), net.features(images) @ net.head_rows().T + bias)
+    assert net.num_classes == 5
+
+
+def test_old_extractors_are_frozen_and_the_linear_layer_is_not():
+    net = grown().train()
+    old, new = net.submodels
+    trained = {name for name, parameter in old.named_parameters() if parameter.requires_grad}
+    assert trained == {"head.weight", "head.bias"}
+    assert all(parameter.requires_grad for parameter in new.parameters())
+    assert not old.stem_bn.training
+    assert new.stem_bn.training
+
+
+def test_alignment_gives_new_rows_the_mean_length_of_the_old():
+    net = grown()
+    net.submodels[1].head.weight.data[2:] *= 7
+    before = net.head_rows().detach().clone()
+    net.align(2)
+    lengths = net.head_rows().norm(dim=1)
+    assert lengths[2:].mean().item() == pytest.approx(lengths[:2].mean().item(), rel=1e-5)
+    assert torch.equal(net.head_rows()[:2], before[:2])
+
+
+def test_auxiliary_loss_takes_all_old_classes_for_one():
+    model = WithAuxiliary(grown(), new=3, seed=0).eval()
+    rows = Rows([torch.rand(5, 3, 16, 16)], torch.tensor([0, 1, 2, 3, 4]))
+    outcome = with_auxiliary(2, 5, 0.75)(model, [rows], StepRandom("cpu", "step"))
+    random = StepRandom("cpu", "step")
+    order, share = random.permutation(5), random.mixing(0.75, 5)
+    inputs, targets = mix(rows.views[0], torch.eye(5), order, share)
+    _, merged = mix(rows.views[0], torch.eye(4)[[0, 0, 1, 2, 3]], order, share)
+    logits, auxiliary = model(inputs)
+    expected = soft_cross_entropy(logits, targets) + AUXILIARY_WEIGHT * soft_cross_entropy(auxiliary, merged)
+    assert outcome.loss.item() == pytest.approx(expected.item(), rel=1e-5)
