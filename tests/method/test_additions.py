@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 import train_classifier
 import train_EDE_Net
@@ -16,8 +17,16 @@ from utils.running.errors import Interrupted, UserError
 from utils.running.interrupt import Interruption
 
 TINY = {
-    "split_list": [0, 2, 4, 6], "split_type": "s0-t3", "rehearsal_size": 12, "widths": (4, 4, 6, 8), "epochs": 2,
-    "distill_epochs": 1, "batch_size": 8, "unlabeled_batch_size": 4, "other_exemplars": 2, "min_width": 2,
+    "split_list": [0, 2, 4, 6],
+    "split_type": "s0-t3",
+    "rehearsal_size": 12,
+    "widths": (4, 4, 6, 8),
+    "epochs": 2,
+    "distill_epochs": 1,
+    "batch_size": 8,
+    "unlabeled_batch_size": 4,
+    "other_exemplars": 2,
+    "min_width": 2,
 }
 FINETUNING = {"finetune_epochs": 2, "finetune_batch_size": 8}
 
@@ -108,6 +117,9 @@ def test_der_freezes_what_it_has_and_is_counted_again_as_reported(root, tmp_path
     assert all(torch.equal(first[name], second[name]) for name in frozen)
     assert len(results["seen_accuracy"]) == 3
     train_EDE_Net.evaluate(str(folder), data_root=str(root / "data"))
+    Image.new("RGB", (40, 30)).save(tmp_path / "image.png")
+    found = train_EDE_Net.predict(str(tmp_path / "image.png"), checkpoint=str(folder / "stage_3.pt"))
+    assert len(found) == 5
 
 
 def test_ablation_adds_one_after_the_other_and_goes_on(root, tmp_path, monkeypatch):

@@ -64,7 +64,8 @@ def test_stage_two_is_fine_tuned_on_exemplars_of_every_set_with_a_floor_on_updat
     finished_sequence, copied, monkeypatch
 ):
     trainings = noting_trainings(monkeypatch)
-    joining(finished_sequence, copied, num_per_class=1, min_updates=7, finetune_epochs=2)
+    results = joining(finished_sequence, copied, num_per_class=1, min_updates=7, finetune_epochs=2)
+    assert [each["updates"] for each in results["networks"] if each["num_per_class"] == 1] == [7, 7]
     for count, each in zip((2, 3), trainings, strict=True):
         parts, kept = each.batches.parts, networks(folder_in(copied))[f"model_{'_'.join(NAMES[:count])}_1.pt"].meta
         assert [part.labels.tolist() for part in parts] == [[*range(10 * k, 10 * k + 10)] for k in range(count)]

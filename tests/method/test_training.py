@@ -88,6 +88,15 @@ def test_accuracy_is_correct_over_total_when_batches_are_unequal(monkeypatch):
         assert accuracy(Reader(), Images(images, labels, labels)) == 80.0
 
 
+def test_evaluating_changes_nothing_and_uses_the_running_statistics():
+    model, images = network().train(), pixels(20, 32)
+    before = state_of(model)
+    found = training.predictions(model, images)
+    assert same_state(before, model)
+    one_by_one = torch.cat([model.eval()(images[row : row + 1] / 255) for row in range(20)])
+    torch.testing.assert_close(found, one_by_one, atol=1e-5, rtol=1e-5)
+
+
 # --- which epoch is kept
 
 

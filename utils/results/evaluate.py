@@ -7,7 +7,7 @@ from typing import Any
 from datasets import catalog, splits
 from datasets.images import Images, ImageSet
 from datasets.tasks import relabelled
-from models.der import DERNet
+from models import der
 from models.ede_net import EDENet
 from utils.method import stage_two
 from utils.results import tables
@@ -57,8 +57,7 @@ def evaluate(
     found = {}
     for path in sorted(records, key=lambda each: (len(each.stem), each.stem)):
         content = read_record(path)
-        network = DERNet if content["configuration"].get("baseline") == "der" else EDENet
-        net = network.load(path.with_suffix(".pt"), where)
+        net = der.load(path.with_suffix(".pt"), where)
         if net.meta["fingerprint"] != content["fingerprint"]:
             raise UserError(f"{path} was not written with {path.stem}.pt: delete both and train them anew")
         counted = stage_two.evaluate(net, tested(net, content["configuration"], data_root, dataset))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from datasets import augment, image_file
+from models import der
 from models.ede_net import EDENet
 from utils.results import tables
 from utils.running import device as devices
@@ -28,7 +29,7 @@ def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str
     Raises: `UserError` for what the caller can mend.
     """
     image, checkpoint = path_of("image", image), path_of("checkpoint", checkpoint)
-    net = EDENet.load(checkpoint, devices.choose(device))
+    net = der.load(checkpoint, devices.choose(device))
     found = likeliest(net, image_file.read(image, net.meta["image_size"]), top)
     rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
     table = tables.markdown_table(["class", "probability (%)", "of"], rows)
