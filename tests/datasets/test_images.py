@@ -82,3 +82,8 @@ def test_equal_pixels_are_divided_by_one_step_of_eight_bits():
 @pytest.mark.parametrize("size", [10**7, 10**30])  # more than the addresses of a process; more than a size can say
 def test_more_pixels_than_there_is_memory_for_are_one_line(size, refusal):
     assert "give a smaller image_size" in refusal(empty_images, 20, size)
+
+
+def test_rows_in_another_order_are_other_data():
+    images = Images(torch.arange(12, dtype=torch.uint8).view(4, 3, 1, 1), torch.arange(4), torch.arange(4))
+    assert images.select(torch.tensor([1, 0, 2, 3])).fingerprint() != images.fingerprint()
