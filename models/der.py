@@ -62,8 +62,8 @@ class DERNet(EDENet):
 
 def load(path: Path, device: torch.device | str = "cpu") -> EDENet:
     """Loads the network of a `stage_<t>.pt`, an EDE-Net or DER's, see `EDENet.load`."""
-    content = checkpoint.read(path, None, device, EDENet.FORM)
-    return (DERNet if content["kind"] == DERNet.KIND else EDENet).built(content, path)
+    kind = checkpoint.read(path, None)["kind"]
+    return (DERNet if kind == DERNet.KIND else EDENet).load(path, device)
 
 
 class WithAuxiliary(nn.Module):
