@@ -83,7 +83,7 @@ def finished_sequence(stand_in, tmp_path_factory) -> SimpleNamespace:
     return SimpleNamespace(root=root, options=options, **folders, stage_one=first, stage_two=second)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def without_figures() -> Iterator[None]:
     """Runs draw nothing, as those in the fixtures above: a figure takes longer than a tiny training."""
     with _nothing_drawn():

@@ -7,21 +7,22 @@ import torch
 
 from datasets import catalog
 from models import EDENet, ResNet18
+from models.der import DERNet
 from tests.models.networks import same_state, state_of
 from utils.method import training
 from utils.running import checkpoint
 from utils.running.errors import Interrupted
 from utils.running.interrupt import Interruption
 
-BOUNDS = [0, 3, 6, 9]
+BOUNDS, KINDS = [0, 3, 6, 9], (ResNet18, EDENet, DERNet)
 
 
-def networks(folder) -> dict:
-    """The networks of a folder, by file name."""
+def networks(folder, pattern: str = "*") -> dict:
+    """The networks of a folder whose names fit the pattern, by file name."""
     found = {}
-    for path in sorted(folder.glob("*.pt")):
+    for path in sorted(folder.glob(f"{pattern}.pt")):
         content = checkpoint.read(path, None)
-        found[path.name] = (ResNet18 if content["kind"] == ResNet18.KIND else EDENet).built(content, path)
+        found[path.name] = {kind.KIND: kind for kind in KINDS}[content["kind"]].built(content, path)
     return found
 
 
@@ -87,12 +88,14 @@ def stopping_every(monkeypatch, updates: int) -> None:
     monkeypatch.setattr(training.Updates, "update", stopping)
 
 
-def until_it_ends(call) -> int:
-    """Calls again and again; returns how often it was interrupted."""
-    for interruptions in range(100):
+def until_it_ends(call) -> list[str]:
+    """Calls again and again; returns what each interruption said."""
+    said = []
+    while len(said) < 100:
         try:
             call()
-        except Interrupted:
-            continue
-        return interruptions
+        except Interrupted as stop:
+            said.append(str(stop))
+        else:
+            return said
     raise AssertionError("it never ends")

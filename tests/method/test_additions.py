@@ -115,6 +115,9 @@ def test_der_freezes_what_it_has_and_is_counted_again_as_reported(root, tmp_path
     first, second = (checkpoint.read(folder / f"stage_{t}.pt", "der")["model"] for t in (1, 2))
     frozen = [name for name in first if name.startswith("submodels.0.stages") and name.endswith("weight")]
     assert all(torch.equal(first[name], second[name]) for name in frozen)
+    rows = torch.cat([second[f"submodels.{number}.head.weight"] for number in (0, 1)], dim=1).norm(dim=1)
+    old = len(first["submodels.0.head.bias"])
+    assert rows[old:].mean().item() == pytest.approx(rows[:old].mean().item(), rel=1e-5), "the new rows are aligned"
     assert len(results["seen_accuracy"]) == 3
     train_EDE_Net.evaluate(str(folder), data_root=str(root / "data"))
     Image.new("RGB", (40, 30)).save(tmp_path / "image.png")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import train_EDE_Net
-from models import cost, resnet18
+from models import EDENet, cost, resnet18
 from tests.method.runs import (
     BOUNDS,
     identical,
@@ -30,13 +30,14 @@ def folder_in(root, kind):
     return root / f"baseline_{kind}_cifar100_s0-t3_resnet18_mixmatch{'_rehearsal_31' * (kind == 'replay')}"
 
 
-def run(finished, root, kind):
+def run(finished, root, kind, **more):
     roots = {"classifier_root": str(finished.root), "checkpoint_root": str(root)}
-    return train_EDE_Net.baseline(kind, **{**finished.options, **roots, "epochs": 1}, rehearsal_size=finished.rehearsal)
+    options = {**finished.options, **roots, "epochs": 1, **more}
+    return train_EDE_Net.baseline(kind, **options, rehearsal_size=finished.rehearsal)
 
 
 @pytest.fixture(scope="module")
-def ran(finished, tmp_path_factory):
+def ran(finished, without_figures, tmp_path_factory):
     """All four kinds, finished: folder, results, and what every training was given."""
     root, found = tmp_path_factory.mktemp("baselines"), {}
     for kind in KINDS:
@@ -55,7 +56,7 @@ def test_what_each_is_trained_on(ran, finished, kind, task):
     if kind == "joint":
         chosen = labels < BOUNDS[task + 1]
     if kind == "replay" and task > 0:
-        kept = networks(ran[kind].folder)[f"stage_{task}.pt"].meta["exemplars"]
+        kept = EDENet.load(ran[kind].folder / f"stage_{task}.pt").meta["exemplars"]
         assert len(kept["indices"]) == 31 // BOUNDS[task] * BOUNDS[task]
         chosen[kept["indices"]] = True
     labelled, unlabelled = ran[kind].trained[task].batches.parts
@@ -87,7 +88,7 @@ def test_one_network_goes_on_from_task_to_task_with_a_head_that_grows(ran, kind)
 
 
 def test_the_first_task_begins_as_stage_one_does_and_is_the_same_for_all_that_train_one_network(ran):
-    first, second = ([networks(ran[kind].folder)[f"stage_{t}.pt"] for kind in ONE_NETWORK] for t in (1, 2))
+    first, second = ([EDENet.load(ran[kind].folder / f"stage_{t}.pt") for kind in ONE_NETWORK] for t in (1, 2))
     assert same_state(first[0], first[1])
     assert same_state(first[0], first[2])
     assert not same_state(second[0], second[1])
@@ -95,14 +96,18 @@ def test_the_first_task_begins_as_stage_one_does_and_is_the_same_for_all_that_tr
 
 
 def test_concatenated_logits_are_the_sub_models_side_by_side_and_nothing_is_trained(ran, finished):
-    net, x = networks(ran["concatenate"].folder)["stage_3.pt"], torch.rand(5, 3, 32, 32)
-    models = [model for name, model in networks(finished.classifier).items() if "prune" in name]
+    net, x = EDENet.load(ran["concatenate"].folder / "stage_3.pt"), torch.rand(5, 3, 32, 32)
+    models = [*networks(finished.classifier, "*_prune").values()]
     assert torch.equal(net(x), torch.cat([model(x) for model in models], dim=1))
     assert all(same_state(mine, theirs) for mine, theirs in zip(net.submodels, models, strict=True))
     assert ran["concatenate"].trained == []
 
 
-def test_a_baseline_interrupted_anywhere_ends_up_the_same(ran, finished, tmp_path, monkeypatch):
-    stopping_every(monkeypatch, 5)
-    assert until_it_ends(lambda: run(finished, tmp_path, "replay")) >= 2
-    assert identical(folder_in(tmp_path, "replay"), ran["replay"].folder)
+@pytest.mark.parametrize("kind", ["replay", "der"])
+def test_a_baseline_interrupted_anywhere_ends_up_the_same(finished, tmp_path, monkeypatch, kind):
+    two_tasks = {"split_list": [0, 3, 6], "split_type": "s0-t2"}
+    run(finished, tmp_path / "undisturbed", kind, **two_tasks)
+    stopping_every(monkeypatch, 3)
+    assert "saved after epoch" in until_it_ends(lambda: run(finished, tmp_path / "stopped", kind, **two_tasks))[0]
+    one, other = (next(tmp_path.glob(f"{name}/baseline_*")) for name in ("undisturbed", "stopped"))
+    assert identical(one, other)

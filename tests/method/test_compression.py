@@ -51,7 +51,7 @@ def test_every_round_starts_from_the_network_accepted_last(percent):
 
 def test_a_network_exactly_at_the_bound_is_accepted_for_every_number_of_images_right():
     assert compressed([75.9, 0.0], max_rounds=1).result is None
-    for right in range(10, 251, 6):  # of 250: 4 points are 10 images
+    for right in range(10, 251, 12):  # of 250: 4 points are 10 images
         assert compressed([100 * (right - 10) / 250], 100 * right / 250, (3, 4, 5, 6), max_rounds=1).result
 
 

@@ -6,7 +6,7 @@ import torch
 from datasets.batches import Rows
 from models.der import DERNet, WithAuxiliary
 from models.resnet import resnet18
-from utils.method.der import AUXILIARY_WEIGHT, with_auxiliary
+from utils.method.der import with_auxiliary
 from utils.method.mixup import mix, soft_cross_entropy
 from utils.running.randomness import StepRandom
 
@@ -26,6 +26,8 @@ def test_one_linear_layer_over_all_features():
     bias = sum(submodel.head.bias for submodel in net.submodels)
     torch.testing.assert_close(net(images), net.features(images) @ net.head_rows().T + bias)
     assert net.num_classes == 5
+    assert torch.equal(bias, net.submodels[0].head.bias), "one bias is enough"
+    torch.testing.assert_close(WithAuxiliary(net, new=3, seed=0)(images)[0], net(images))
 
 
 def test_old_extractors_are_frozen_and_the_linear_layer_is_not():
@@ -50,12 +52,12 @@ def test_alignment_gives_new_rows_the_mean_length_of_the_old():
 
 def test_auxiliary_loss_takes_all_old_classes_for_one():
     model = WithAuxiliary(grown(), new=3, seed=0).eval()
-    rows = Rows([torch.rand(5, 3, 16, 16)], torch.tensor([0, 1, 2, 3, 4]))
+    rows = Rows([torch.rand(7, 3, 16, 16)], torch.tensor([0, 1, 0, 1, 2, 3, 4]))
     outcome = with_auxiliary(2, 5, 0.75)(model, [rows], StepRandom("cpu", "step"))
     random = StepRandom("cpu", "step")
-    order, share = random.permutation(5), random.mixing(0.75, 5)
-    inputs, targets = mix(rows.views[0], torch.eye(5), order, share)
-    _, merged = mix(rows.views[0], torch.eye(4)[[0, 0, 1, 2, 3]], order, share)
+    order, share = random.permutation(7), random.mixing(0.75, 7)
+    inputs, targets = mix(rows.views[0], torch.eye(5)[rows.labels], order, share)
+    _, merged = mix(rows.views[0], torch.eye(4)[[0, 0, 0, 0, 1, 2, 3]], order, share)
     logits, auxiliary = model(inputs)
-    expected = soft_cross_entropy(logits, targets) + AUXILIARY_WEIGHT * soft_cross_entropy(auxiliary, merged)
+    expected = soft_cross_entropy(logits, targets) + soft_cross_entropy(auxiliary, merged)
     assert outcome.loss.item() == pytest.approx(expected.item(), rel=1e-5)

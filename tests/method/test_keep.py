@@ -8,13 +8,13 @@ import torch
 from datasets.batches import Rows
 from models.ede_net import EDENet
 from models.resnet import resnet18
-from utils.method.keep import TEMPERATURE, kept
+from utils.method.keep import kept
 from utils.method.mixup import mixup
 from utils.method.stage_two import objective as joined_objective
 from utils.running.options import settings as settings_of
 from utils.running.randomness import StepRandom
 
-WEIGHT = 3.0
+WEIGHT, TEMPERATURE = 3.0, 2.0
 
 
 def networks():

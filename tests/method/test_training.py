@@ -16,7 +16,7 @@ from tests.method.linear import Linear
 from tests.models.networks import network, same_state, state_of
 from utils.method import training
 from utils.method.mixmatch import mixmatch
-from utils.method.mixup import mixup, supervised
+from utils.method.mixup import supervised
 from utils.method.training import Schedule, accuracy, fit
 from utils.running.console import Console
 from utils.running.errors import Interrupted, UserError
@@ -271,7 +271,6 @@ def stop(outcome):
 
 KINDS = {
     "supervised": (supervised, False),
-    "mixup": (mixup(3, 0.75), False),
     "mixmatch": (mixmatch(3, 0.75, 0.5, 10.0), True),
 }
 
