@@ -81,7 +81,7 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
             memory = Memory(per_class=num_per_class)
             stage = sequence.stage(run, joined, before, submodels, memory)
             if not stage.done:
-                net = stage_two.after(before, memory)
+                net = stage_two.after(run, before, memory)
                 net.grow(submodels.load(run, task))
                 stage_two.remember(run, net, memory, task)
                 batches = stage_two.exemplar_batches(run, memory, joined)

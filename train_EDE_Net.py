@@ -53,7 +53,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
             memory = Memory(rehearsal_size)
             stage = stage_two.stage(run, task, before, submodels, memory)
             if not stage.done:
-                net = stage_two.after(before, memory)
+                net = stage_two.after(run, before, memory)
                 net.grow(submodels.load(run, task))
                 progress = None
                 if task.index > 0:
@@ -123,7 +123,7 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
             memory = Memory(size)
             stage = baselines.stage(run, kind, task, before, memory, unlabelled, submodels)
             if not stage.done:
-                net = stage_two.after(before, memory, network)
+                net = stage_two.after(run, before, memory, network)
                 progress = None
                 if submodels:
                     net.grow(submodels.load(run, task))

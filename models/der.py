@@ -24,7 +24,7 @@ class DERNet(EDENet):
     def num_classes(self) -> int:
         return self.submodels[-1].num_classes if len(self.submodels) else 0
 
-    def forward(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         return torch.stack([submodel(x) for submodel in self.submodels]).sum(dim=0)
 
     def expand(self, fresh: ResNet18, seed: int) -> None:

@@ -20,6 +20,7 @@ class EDENet(nn.Module):
 
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
+        flip_average: whether in evaluation mode the logits are the mean over the image and its mirror image.
         meta: what its file says besides (class names and order, exemplars, configuration); empty for a network that
             was not loaded from a file.
     """
@@ -28,6 +29,7 @@ class EDENet(nn.Module):
     FORM = {
         "widths": [[int]],
         "classes_per_task": [int],
+        "flip_average": bool,
         "model": dict,
         "fingerprint": str,
         "class_names": [str],
@@ -37,9 +39,10 @@ class EDENet(nn.Module):
         "configuration": dict,
     }
 
-    def __init__(self, submodels: Iterable[ResNet18] = ()):
+    def __init__(self, submodels: Iterable[ResNet18] = (), flip_average: bool = False):
         super().__init__()
         self.submodels = nn.ModuleList(submodels)
+        self.flip_average = flip_average
         self.meta: dict = {}
 
     @property
@@ -66,13 +69,23 @@ class EDENet(nn.Module):
         """Images [B, 3, H, W] -> the sub-models' features side by side, [B, sum of their last widths]."""
         return torch.cat([submodel.features(x) for submodel in self.submodels], dim=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
+        """The logits of the images as they are."""
         return torch.cat([submodel(x) for submodel in self.submodels], dim=1)
 
-    def train_heads_only(self) -> None:
-        """Freezes everything but the linear heads. Batch-norm statistics stay too: see `train`."""
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training or not self.flip_average:
+            return self.logits(x)
+        return (self.logits(x) + self.logits(x.flip(3))) / 2
+
+    def train_only(self, part: str) -> None:
+        """Freezes everything but the linear "heads", or the "late" half: the last two residual stages and the heads.
+
+        Batch-norm statistics of what is frozen stay too: see `train`.
+        """
+        trained = {"heads": (".head.",), "late": (".stages.2.", ".stages.3.", ".head.")}[part]
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(".head." in name)
+            parameter.requires_grad_(any(each in name for each in trained))
 
     def train(self, mode: bool = True) -> "EDENet":
         """As usual, except that a batch-norm whose weights are frozen goes on using its running statistics."""
@@ -85,7 +98,11 @@ class EDENet(nn.Module):
     @property
     def described(self) -> dict[str, Any]:
         """What a checkpoint says of the network so that it can be built again."""
-        return {"widths": [list(widths) for widths in self.widths], "classes_per_task": self.classes_per_task}
+        return {
+            "widths": [list(widths) for widths in self.widths],
+            "classes_per_task": self.classes_per_task,
+            "flip_average": self.flip_average,
+        }
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> "EDENet":
@@ -103,9 +120,10 @@ class EDENet(nn.Module):
             raise UserError(f"{path} holds other weights than those of {len(widths)} sub-models: make it anew")
         with torch.device("meta"):  # nothing is allocated for what a damaged file may say
             try:
-                net = cls(ResNet18(count, each) for count, each in zip(classes, widths, strict=True))
+                submodels = [ResNet18(count, each) for count, each in zip(classes, widths, strict=True)]
             except (TypeError, ValueError, RuntimeError, OverflowError) as error:
                 raise UserError(f"{path} does not describe an EDE-Net ({error!r}): make it anew") from error
+        net = cls(submodels, content["flip_average"])
         checkpoint.load_weights(net, state, path, assign=True)
         net.meta = {name: value for name, value in content.items() if name != "model"}
         return net.to(memory_format=torch.channels_last).eval()

@@ -42,17 +42,29 @@ def test_every_sub_model_normalises_by_its_own_statistics_also_from_a_state():
     assert torch.equal(net(IMAGES), other(IMAGES))
 
 
-def test_heads_only_freezes_everything_else_batch_norm_statistics_included():
+@pytest.mark.parametrize("part", ["heads", "late"])
+def test_what_is_not_trained_is_frozen_batch_norm_statistics_included(part):
     net = joined(3, 2)
-    net.train_heads_only()
+    net.train_only(part)
     before = state_of(net)
     net.train()(IMAGES).square().sum().backward()
-    assert not any(module.training for module in net.modules() if isinstance(module, nn.BatchNorm2d))
-    assert changed(net, before) == set()
     learning = {name for name, parameter in net.named_parameters() if parameter.grad is not None}
-    assert learning == {f"submodels.{i}.head.{part}" for i in (0, 1) for part in ("weight", "bias")}
+    places = ("head.",) if part == "heads" else ("stages.2.", "stages.3.", "head.")
+    trained = tuple(f"submodels.{i}.{place}" for i in (0, 1) for place in places)
+    assert learning == {name for name, _ in net.named_parameters() if name.startswith(trained)}
+    touched = changed(net, before)
+    assert all(name.startswith(trained) for name in touched)
+    assert bool(touched) == (part == "late"), "batch-norms of what is trained go on counting"
     net.requires_grad_(True)
     assert all(module.training for module in net.train().modules()), "and thawed they train again"
+
+
+def test_flip_average_is_the_mean_over_an_image_and_its_mirror_image(tmp_path):
+    plain, net = joined(3, 2), joined(3, 2)
+    net.flip_average = True
+    assert torch.equal(net(IMAGES), (plain(IMAGES) + plain(IMAGES.flip(3))) / 2)
+    assert torch.equal(reloaded(tmp_path / "stage_2.pt", net)(IMAGES), net(IMAGES))
+    assert torch.equal(net.train()(IMAGES), plain.train()(IMAGES)), "in training the image alone"
 
 
 # --- files

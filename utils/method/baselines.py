@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 # The options that decide each kind, by `Settings.deciding`, beside the data.
 DECIDING = {
-    "finetune": ("run", "update", "network", "mixmatch"),
-    "replay": ("run", "update", "network", "mixmatch", "memory"),
-    "joint": ("run", "update", "network", "mixmatch"),
-    "der": ("run", "update", "network", "memory"),
-    "concatenate": ("run",),
+    "finetune": ("run", "update", "network", "mixmatch", "prediction"),
+    "replay": ("run", "update", "network", "mixmatch", "memory", "prediction"),
+    "joint": ("run", "update", "network", "mixmatch", "prediction"),
+    "der": ("run", "update", "network", "memory", "prediction"),
+    "concatenate": ("run", "prediction"),
 }
 WITH_MEMORY = ("replay", "der")
 

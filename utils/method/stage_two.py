@@ -36,7 +36,7 @@ def place(settings: Settings, split: "Split", **arguments: Any) -> tuple[Path, S
     """
     size = arguments["rehearsal_size"]
     folder = Path(settings.checkpoint_root) / f"EDE_Net_{split.dataset}_{split.type}_resnet18_rehearsal_{size}"
-    deciding = settings.deciding("run", "update", "memory", "finetune")
+    deciding = settings.deciding("run", "update", "memory", "finetune", "prediction")
     shared = {"recipe": settings.recipe, "selection": settings.selection}
     return folder, settings, {**split.configuration, **arguments, **shared, **deciding}
 
@@ -131,16 +131,16 @@ def made_from(run: Run, task: Task, before: Artefact | None, submodels: SubModel
         "stage before": before and before.fingerprint,
         "exemplars in all": memory.size,
         "exemplars of a class": memory.per_class,
-        **run.settings.deciding("run", "memory", *(["update", "finetune"] if task.index > 0 else [])),
+        **run.settings.deciding("run", "memory", "prediction", *(["update", "finetune"] if task.index > 0 else [])),
     }
     del record["class_order"]  # the classes themselves are named
     return record
 
 
-def after(before: Artefact | None, memory: Memory, network: type[EDENet] = EDENet) -> EDENet:
+def after(run: Run, before: Artefact | None, memory: Memory, network: type[EDENet] = EDENet) -> EDENet:
     """The network as stage two left it after the task before, whose exemplars the memory takes up; or an empty one."""
     if before is None:
-        return network()
+        return network(flip_average=run.settings.flip_average)
     net = before.load(network)
     memory.load_state_dict(net.meta["exemplars"], net.meta["tasks"][-1][2])
     return net
@@ -184,11 +184,11 @@ def exemplar_batches(run: Run, memory: Memory, tasks: Sequence[Task]) -> Batches
 
 
 def finetune(run: Run, artefact: Artefact, net: EDENet, batches: Batches) -> Progress:
-    """Trains the joined network to the last epoch: all sub-models, or the heads alone."""
+    """Trains the joined network to the last epoch: all of it, or the part that `finetune` names."""
     settings = run.settings
     epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
-    if settings.finetune == "heads":
-        net.train_heads_only()
+    if settings.finetune != "all":
+        net.train_only(settings.finetune)
     progress = training.fit(
         net,
         batches,

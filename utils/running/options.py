@@ -167,8 +167,9 @@ OPTIONS: dict[str, Option] = {
     "temperature": _(2.0, number(0.01, 1000), "compression", "distillation temperature (T)", False),
 
     # Stage two.
-    "finetune": _("all", one_of("all", "heads"), "finetune", "what stage two trains: everything, or the linear heads "
-                  "and no batch-norm statistics"),
+    "finetune": _("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last two "
+                  "residual stages and the heads, or the heads; no batch-norm statistics of what is not trained",
+                  plus="late", cpu_plus="late"),
     "finetune_epochs": _(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
                          cpu=40, demo=15, seq=20, seq_demo=5),
     "finetune_batch_size": _(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
@@ -184,6 +185,8 @@ OPTIONS: dict[str, Option] = {
                         plus=False, cpu_plus=False, seq=True),
     "finetune_distillation": _(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the networks "
                                "as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
+    "flip_average": _(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
+                      False, plus=True, cpu_plus=True),
 
     # How it is run.
     "evaluate_every": _(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
@@ -244,7 +247,8 @@ class Settings(SimpleNamespace):
 
     def deciding(self, *what: str) -> dict[str, Any]:
         """The options that decide these: "run" everything, "update" each training's steps, "network" stage one's
-        trainings, "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune". Values by name."""
+        trainings, "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune",
+        "prediction". Values by name."""
         named = {name: getattr(self, name) for name, option in OPTIONS.items() if option.decides in what}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
