@@ -63,7 +63,7 @@ def test_flip_average_is_the_mean_over_an_image_and_its_mirror_image(tmp_path):
     plain, net = joined(3, 2), joined(3, 2)
     net.flip_average = True
     assert torch.equal(net(IMAGES), (plain(IMAGES) + plain(IMAGES.flip(3))) / 2)
-    assert torch.equal(reloaded(tmp_path / "stage_2.pt", net)(IMAGES), net(IMAGES))
+    assert torch.equal(reloaded(written(tmp_path / "stage_2.pt", net.eval()), net)(IMAGES), net(IMAGES))
     assert torch.equal(net.train()(IMAGES), plain.train()(IMAGES)), "in training the image alone"
 
 
