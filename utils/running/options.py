@@ -122,7 +122,7 @@ OPTIONS: dict[str, Option] = {
     "widths": _((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
                 cpu=(16, 32, 64, 128), demo=(8, 16, 32, 64),
                 seq=(64, 128, 128, 128), seq_cpu=(16, 32, 32, 32), seq_demo=(8, 16, 16, 16)),
-    "epochs": _(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=46, demo=20,
+    "epochs": _(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=54, demo=20,
                 seq=150, seq_cpu=15, seq_demo=6),
     "batch_size": _(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
     "lr": _(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (seed text)",
