@@ -21,13 +21,9 @@ class Plan:
 
     Attributes:
         repeats: how often both sides of a figure are timed.
-        narrow, wide: the networks of stage one; `wide_steps` are fewer, as one takes seconds on a CPU.
+        narrow, wide: the networks of stage one, trained for `steps` and for one step, which takes seconds on a CPU.
         compressed: the network of a task after compression.
-        odd: widths that no multiple divides.
-        joined: sub-models in stage two's training.
-        submodels: how many sub-models are compared with one; the one makes `single_steps`.
-        pictures: images that go through PIL, and `batches` batches that do not.
-        split, train_per_class, test_per_class, unlabelled_per_class: the data of the run whose memory is measured.
+        classes, per_class: the data of the run whose memory is measured, training images a class.
     """
 
     settings: Settings = field(default_factory=lambda: settings({}))
@@ -35,84 +31,47 @@ class Plan:
     repeats: int = 5
     narrow: Widths = (16, 32, 64, 128)
     wide: Widths = (64, 128, 256, 512)
-    narrow_steps: int = 4
-    wide_steps: int = 1
     compressed: Widths = (16, 32, 36, 36)
-    odd: Sequence[Widths] = ((16, 32, 36, 36), (16, 32, 38, 34), (15, 29, 37, 35))
-    joined: int = 3
-    submodels: Sequence[int] = (1, 2, 5, 10)
-    single_steps: int = 10
-    pictures: int = 512
-    batches: int = 40
-    split: Sequence[int] = tuple(range(0, 101, 10))
-    train_per_class: int = 500
-    test_per_class: int = 100
-    unlabelled_per_class: int = 5000
+    steps: int = 4
+    classes: int = 100
+    per_class: int = 500
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A ratio of two things measured in the same run.
+    """Two things measured in the same run, repeat by repeat, and how many times the second the first may be.
 
     Attributes:
         name: which figure, of which network.
         meaning: what is divided by what.
-        ratios: one a repeat.
-        at_most, at_least: the bound to reach, if there is one.
-        details: what else is worth knowing, plain values.
+        above, below: what is divided and by what, one a repeat: milliseconds, or megabytes.
+        at_most: the bound that the median of the ratios has to reach, if there is one.
     """
 
     name: str
     meaning: str
-    ratios: Sequence[float]
+    above: Sequence[float]
+    below: Sequence[float]
     at_most: float | None = None
-    at_least: float | None = None
-    details: dict = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> float:
-        return median(self.ratios)
-
-    @property
-    def bound(self) -> str | None:
-        """The bound as it is written: "<= 1.05"."""
-        if self.at_most is not None:
-            return f"<= {self.at_most:.2f}"
-        return None if self.at_least is None else f">= {self.at_least:.2f}"
-
-    @property
-    def holds(self) -> bool | None:
-        """Whether the median reaches the bound; None where there is none."""
-        if self.at_most is not None:
-            return self.ratio <= self.at_most
-        return None if self.at_least is None else self.ratio >= self.at_least
 
     def record(self) -> dict:
-        """All of it in plain values, for JSON."""
+        """All of it in plain values."""
+        ratios = [a / b for a, b in zip(self.above, self.below, strict=True)]
         return {
             "name": self.name,
+            "ratio": median(ratios),
+            "min": min(ratios),
+            "max": max(ratios),
+            "at_most": self.at_most,
+            "holds": None if self.at_most is None else median(ratios) <= self.at_most,
+            "above": median(self.above),
+            "below": median(self.below),
             "meaning": self.meaning,
-            "ratio": self.ratio,
-            "min": min(self.ratios),
-            "max": max(self.ratios),
-            "repeats": len(self.ratios),
-            "bound": self.bound,
-            "holds": self.holds,
-            **self.details,
         }
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """How long `work` takes, with what it left to do on the GPU."""
-    _synchronise(device)
-    begun = time.perf_counter()
-    work()
-    _synchronise(device)
-    return time.perf_counter() - begun
-
-
-def alternate(works: Sequence[Callable[[], object]], plan: Plan) -> list[list[float]]:
-    """Seconds of each work in every repeat.
+def alternate(plan: Plan, *works: tuple[Callable[[], object], int]) -> list[list[float]]:
+    """Milliseconds of each work in every repeat, for one of the so many steps or images that it makes.
 
     The works take turns, so that a machine that gets slower or faster slows or speeds all of them, and every other
     repeat takes them in reverse, so that none always follows the same one. One repeat before is not counted: memory is
@@ -123,20 +82,14 @@ def alternate(works: Sequence[Callable[[], object]], plan: Plan) -> list[list[fl
     torch.empty(30 * 2**20, dtype=torch.uint8)
     taken = [[] for _ in works]
     for repeat in range(plan.repeats + 1):
-        turns = list(enumerate(works))
-        for index, work in reversed(turns) if repeat % 2 else turns:
-            taken[index].append(seconds(work, plan.device))
+        turns = list(zip(works, taken, strict=True))
+        for (work, count), times in reversed(turns) if repeat % 2 else turns:
+            _synchronise(plan.device)
+            begun = time.perf_counter()
+            work()
+            _synchronise(plan.device)
+            times.append(1000 * (time.perf_counter() - begun) / count)
     return [times[1:] for times in taken]
-
-
-def with_amp(chosen: Settings, amp: str) -> Settings:
-    """The same settings in another precision. Raises `UserError` for an unknown one."""
-    return settings({**{name: each for name, each in vars(chosen).items() if name != "sequence"}, "amp": amp})
-
-
-def quotients(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    """One divided by the other, repeat by repeat."""
-    return [a / b for a, b in zip(above, below, strict=True)]
 
 
 def noise(count: int, plan: Plan) -> Tensor:
@@ -148,11 +101,6 @@ def noise(count: int, plan: Plan) -> Tensor:
 def labels(count: int, plan: Plan, classes: int = CLASSES) -> Tensor:
     """Labels without meaning, all classes equally often: int64 [count] on the device."""
     return (torch.arange(count) % classes).to(plan.device)
-
-
-def milliseconds(times: Sequence[float], parts: int = 1) -> float:
-    """The median of these seconds for one of so many parts, in milliseconds."""
-    return 1000 * median(times) / parts
 
 
 def _synchronise(device: torch.device) -> None:

@@ -13,130 +13,94 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-import train_classifier
 import train_EDE_Net
-from datasets import catalog, image_file, stand_ins
+from datasets import catalog, files, image_file
 from models import EDENet
-from utils.results import compare
+from utils.results import compare, tables
 from utils.running import artefact, checkpoint, command, options
 from utils.running.errors import LONGEST_LINE, one_line, told
 
 MEMORY = 2 * 10**9  # bytes beyond what the process has
 SECONDS = 20
 GOOD = ("one clear line", "worked")
-SPLIT = {"split_list": [0, 2, 4], "split_type": "s0-t2", "rehearsal_size": 8}
-SMALL = {"recipe": "demo", "widths": (2, 2, 2, 2), "epochs": 1, "distill_epochs": 1, "finetune_epochs": 1}
-ODD = [
-    None,
-    True,
-    -1,
-    0,
-    1,
-    2**31,
-    2**63,
-    10**400,
-    0.5,
-    1e308,
-    float("nan"),
-    float("inf"),
-    "",
-    "a\0b",
-    "a\nb",
-    "x" * 10**4,
-]
-ODD += [[], [0] * 10**4, [2**63] * 4, {}, "folder:", "folder:/", "~", (1, 2), [[]], b"bytes"]
+NUMBERS = [-1, 0, 1, 2**31, 2**63, 10**400, 0.5, 1e308, float("nan"), float("inf"), True, None]
+ODD = [*NUMBERS, "", "a\0b", "a\nb", "x" * 10**4, [], [0] * 10**4, [2**63] * 4, {}, "folder:", "folder:/", "~", [[]]]
+
+Found = dict[Path, Callable[[], object]]
 
 
-def prepare(root: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
-    """Makes a file of every kind; returns, by kind, where it lies and how it is read (what is read compares equal)."""
-    data, runs = root / "data", root / "runs"
-    stand_ins.write(data, train_per_class=12, test_per_class=4, classes=4)
-    shared = {**SPLIT, **SMALL, "data_root": str(data), "checkpoint_root": str(runs)}
-    train_classifier.train_model(**shared, mixmatch=False)
-    train_EDE_Net.train_model(**shared, mixmatch=False)
-    folder = next(runs.glob("EDE_Net_*"))
-    other = shutil.copytree(folder, root / "other")
-    found: dict[str, tuple[Path, Callable[[Path], object]]] = {
-        "stage_2.pt": (folder / "stage_2.pt", lambda path: checkpoint.fingerprint(EDENet.load(path).state_dict())),
-        "stage_2.json": (folder / "stage_2.json", artefact.read_record),
-        "results.json": (folder / "results.json", lambda path: compare.read([str(path.parent), str(other)])),
+def readers(data: Path, run: Path) -> Found:
+    """A file of every kind of data and of a folder of results, and how each is read."""
+    stage, other = max(run.glob("stage_*.pt")), shutil.copytree(run, run.parent / "other")
+    found: Found = {
+        stage: lambda: checkpoint.fingerprint(EDENet.load(stage).state_dict()),
+        stage.with_suffix(".json"): partial(artefact.read_record, stage.with_suffix(".json")),
+        run / "results.json": partial(compare.read, [str(run), str(other)]),
     }
-    for name, entry in catalog.CATALOG.items():
-        for file in entry.archive.parts["train"]:
-            path = next(path for path in (data / file.removesuffix(".gz"), data / file) if path.exists())
-            found[f"{name} {path.name}"] = (
-                path,
-                lambda path, name=name: catalog.load(name, data, "train").fingerprint(),
-            )
+    for name in ("cifar100", "cifar10", "mnist", "svhn"):
+        for file in catalog.CATALOG[name].archive.parts["train"]:
+            found[files.find(data, file)] = partial(catalog.load, name, data, "train")
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
     for kind in ("png", "jpg", "bmp", "ppm", "tif", "webp"):
-        path = root / f"picture.{kind}"
+        path = data / f"picture.{kind}"
         picture.save(path)
-        found[path.name] = (path, lambda path: image_file.read(path).tolist())
+        found[path] = partial(image_file.read, path)
     return found
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """The bytes with some flipped, cut, doubled, taken from elsewhere or set to one value."""
-    found = bytearray(content)
+    """The bytes with some flipped, cut, doubled, drawn anew or set to one value, or without their end."""
     for _ in range(rng.choice((1, 1, 1, 2, 8))):
-        a, b = sorted(rng.randrange(len(found) + 1) for _ in range(2))
-        b = min(b, a + rng.choice((1, 4, 64, len(found))))
-        match rng.randrange(6):
-            case 0 if a < len(found):
-                found[a] ^= 1 << rng.randrange(8)
-            case 1:
-                del found[a:b]
-            case 2:
-                found[a:a] = found[a:b]
-            case 3:
-                found[a:b] = bytes([rng.choice((0, 1, 127, 128, 255))]) * (b - a)
-            case 4:
-                found[a:b] = rng.randbytes(b - a)
-            case _:
-                del found[a:]
-        found = found or bytearray(b"\0")
-    return bytes(found)
+        a, b = sorted(rng.randrange(len(content) + 1) for _ in range(2))
+        b = min(b, a + rng.choice((1, 4, 64, len(content) + 1)))
+        piece = content[a:b]
+        flipped = bytes([piece[0] ^ 1 << rng.randrange(8)]) + piece[1:] if piece else b""
+        constant = rng.choice((b"\0", b"\1", b"\x7f", b"\x80", b"\xff")) * len(piece)
+        inside = rng.choice((flipped, b"", 2 * piece, rng.randbytes(len(piece)), constant, None))
+        content = content[:a] if inside is None else content[:a] + inside + content[b:]
+    return content
 
 
 def damaged_json(content: bytes, rng: random.Random) -> bytes:
     """A JSON file with a value taken away or replaced by an odd one."""
     root = json.loads(content)
-    place = root
-    while isinstance(place, dict | list) and place:
-        key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
-        if rng.random() < 0.3 or not isinstance(place[key], dict | list) or not place[key]:
-            if rng.random() < 0.5:
-                del place[key]
-            else:
-                place[key] = rng.choice([each for each in ODD if not isinstance(each, bytes)])
-            break
-        place = place[key]
+    place, key = rng.choice(list(_places(root)))
+    if rng.random() < 0.5:
+        del place[key]
+    else:
+        place[key] = rng.choice(ODD)
     return json.dumps(root).encode()
 
 
-def case(found: dict, rng: random.Random) -> tuple[str, Callable[[], object], object]:
-    """A random case: its kind, what it does, and what that gives if it works (None: anything)."""
+def _places(value: object) -> Iterator[tuple[dict | list, object]]:
+    """Every key and every index in a JSON value, with what it is of."""
+    if isinstance(value, dict | list):
+        for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            yield value, key
+            yield from _places(inner)
+
+
+def case(found: Found, contents: dict[Path, bytes], rng: random.Random) -> tuple[Path | str, Callable[[], object]]:
+    """A random case: the file that is damaged, or the kind, and what is done."""
     if rng.random() < 0.2:
         given = {name: rng.choice(ODD) for name in rng.sample(sorted(options.OPTIONS), rng.choice((1, 1, 3)))}
-        return "options", lambda: options.settings(given), None
+        return "options", partial(options.settings, given)
     if rng.random() < 0.1:
         call = damaged(b'train_model(split_list=[0, 10, 20], recipe="cpu", seed=-1, widths=(1, 2, 3, 4))', rng)
-        text = call.decode(errors="replace")
-        return "call", lambda: command.parse_call(text, [train_classifier.train_model]), None
-    kind = rng.choice(sorted(found))
-    path, read, before, whole = found[kind]
-    json_too = path.suffix == ".json" and rng.random() < 0.7
-    path.write_bytes((damaged_json if json_too else damaged)(before, rng))
-    return kind, lambda: read(path), whole
+        return "call", partial(command.parse_call, call.decode(errors="replace"), [train_EDE_Net.train_model])
+    path = rng.choice(list(found))
+    damage = damaged_json if path.suffix == ".json" and rng.random() < 0.7 else damaged
+    path.write_bytes(damage(contents[path], rng))
+    return path, found[path]
 
 
 def outcome(does: Callable[[], object], expected: object) -> str:
@@ -163,34 +127,43 @@ def outcome(does: Callable[[], object], expected: object) -> str:
     return text if os.WIFEXITED(status) and text else f"killed by signal {os.WTERMSIG(status)}"
 
 
-def fuzz(minutes: float, seed: int, most: int = 10**9) -> dict[str, Counter]:
-    """Runs cases for so many minutes, or as many as `most`; returns for every kind how often each outcome came."""
+def fuzz(data: Path, run: Path, minutes: float, seed: int, most: int = 10**9) -> dict[str, Counter]:
+    """Runs cases for so many minutes, or as many as `most`; returns for every kind how often each outcome came.
+
+    Args:
+        data, run: stand-in files, and a finished run's folder of results; files in both are damaged, and mended.
+    """
     torch.set_num_threads(1)
-    counts: dict[str, Counter] = {}
-    with tempfile.TemporaryDirectory() as root:
-        kinds = prepare(Path(root))
-        found = {}
-        for kind, (path, read) in kinds.items():
-            # Whatever is taken for weights has to be those that were written; other formats have no checksum.
-            whole = read(path)
-            found[kind] = (path, read, path.read_bytes(), whole if path.suffix == ".pt" else None)
-        end, number = time.monotonic() + 60 * minutes, 0
-        while time.monotonic() < end and number < most:
-            rng = random.Random(f"{seed} {number}")
-            kind, does, expected = case(found, rng)
-            came = outcome(does, expected)
-            if kind in found:
-                found[kind][0].write_bytes(found[kind][2])
-            counts.setdefault(kind, Counter())[came.split(":")[0]] += 1
-            if came not in GOOD:
-                print(f"seed {seed}, case {number}, {kind}: {came}", file=sys.stderr)
-            number += 1
+    counts: dict[str, Counter] = defaultdict(Counter)
+    found = readers(data, run)
+    contents = {path: path.read_bytes() for path in found}
+    # Whatever is taken for weights has to be those that were written; other formats have no checksum.
+    weights = {path: read() for path, read in found.items() if path.suffix == ".pt"}
+    end, number = time.monotonic() + 60 * minutes, 0
+    while time.monotonic() < end and number < most:
+        what, does = case(found, contents, random.Random(f"{seed} {number}"))
+        came = outcome(does, weights.get(what))
+        if what in found:
+            what.write_bytes(contents[what])
+        counts[getattr(what, "name", what)][came.split(":")[0]] += 1
+        if came not in GOOD:
+            print(f"seed {seed}, case {number}, {what}: {came}", file=sys.stderr)
+        number += 1
     return counts
 
 
+def main(minutes: float, seed: int = 0) -> int:
+    """Fuzzes, and prints what came of it as a table; returns the exit code."""
+    with tempfile.TemporaryDirectory() as root:
+        data, runs = Path(root, "data"), Path(root, "runs")
+        tiny = {"widths": (2, 2, 2, 2), "epochs": 1, "distill_epochs": 1, "finetune_epochs": 1}
+        train_EDE_Net.demo(data_root=str(data), checkpoint_root=str(runs), **tiny)
+        counts = fuzz(data, next(runs.glob("EDE_Net_*")), minutes, seed)
+    total = sum(counts.values(), Counter())
+    rows = [(kind, each.total(), *(each[name] for name in total)) for kind, each in sorted(counts.items())]
+    print(tables.markdown_table(("kind", "cases", *total), [*rows, ("all", total.total(), *total.values())]))
+    return 0 if set(total) <= set(GOOD) else 1
+
+
 if __name__ == "__main__":
-    found = fuzz(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    total = sum(found.values(), Counter())
-    for kind, counts in sorted({**found, "all": total}.items()):
-        print(f"{kind:32} {sum(counts.values()):6} cases: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-    sys.exit(0 if set(total) <= set(GOOD) else 1)
+    sys.exit(main(float(sys.argv[1]), *map(int, sys.argv[2:])))

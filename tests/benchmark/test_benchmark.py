@@ -1,204 +1,92 @@
 """The benchmark, in tiny: its numbers make sense, and both sides of its ratios do the same work."""
 
-import contextlib
-import io
 import json
 import math
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
 from tests.benchmark import __main__ as benchmark
-from tests.benchmark import obvious, training
-from tests.benchmark.figure import Figure, Plan, alternate, with_amp
+from tests.benchmark.figure import Plan
+from tests.benchmark.obvious import Obvious
+from tests.benchmark.training import bare, joined, network, passes_of, stage_one, stage_two
 from utils.running.options import settings
 
-SETTINGS = settings({"batch_size": 8, "unlabeled_batch_size": 4, "finetune_batch_size": 8, "amp": "off"})
 TINY = Plan(
-    settings=SETTINGS,
+    settings=settings({"batch_size": 8, "unlabeled_batch_size": 4, "finetune_batch_size": 8, "amp": "off"}),
     repeats=1,
     narrow=(4, 6, 8, 10),
     wide=(6, 8, 10, 12),
-    narrow_steps=2,
     compressed=(4, 6, 6, 8),
-    odd=((4, 5, 6, 7),),
-    joined=2,
-    submodels=(1, 3),
-    single_steps=3,
-    pictures=8,
-    batches=1,
-    split=(0, 3, 6),
-    train_per_class=6,
-    test_per_class=2,
-    unlabelled_per_class=2,
+    steps=2,
+    classes=20,
+    per_class=5,
 )
+GUESSES, TRAINED = (8, False), (8, True)  # rows of a pass, and whether a gradient follows
 
 
 @pytest.fixture
-def calls(monkeypatch):
-    """Counts updates, and by `watch` the rows of every forward pass of a network."""
-    counted = Counter()
-    step = torch.optim.Adam.step
+def updates(monkeypatch):
+    """The number of updates made so far, in a list."""
+    count, step = [0], torch.optim.Adam.step
 
-    def counted_step(*arguments, **options):
-        counted["updates"] += 1
+    def counted(*arguments, **options):
+        count[0] += 1
         return step(*arguments, **options)
 
-    def watch(model: nn.Module, name: str) -> None:
-        def count(module, inputs):
-            counted[name, len(inputs[0]), torch.is_grad_enabled()] += 1
-
-        model.register_forward_pre_hook(count)
-
-    monkeypatch.setattr(torch.optim.Adam, "step", counted_step)
-    counted.watch = watch
-    return counted
-
-
-COMPARISONS = {
-    "stage one": lambda: training.stage_one_comparison(TINY, TINY.narrow, 3),
-    "distillation": lambda: training.stage_one_comparison(TINY, TINY.compressed, 2, teacher_widths=TINY.narrow),
-    "stage two": lambda: training.stage_two_comparison(TINY),
-}
-
-
-@pytest.mark.parametrize("name", COMPARISONS)
-def test_the_bare_side_makes_the_same_forward_passes_and_updates(name, calls):
-    comparison = COMPARISONS[name]()
-    calls.watch(comparison.model, "model")
-    if comparison.teacher is not None:
-        calls.watch(comparison.teacher, "teacher")
-    comparison.epoch()
-    trained = dict(calls)
-    calls.clear()
-    comparison.bare()
-    assert dict(calls) == trained
-    assert trained["updates"] == comparison.steps
-    assert ("teacher", 16, False) in trained or name != "distillation"
-
-
-@pytest.mark.parametrize("name", COMPARISONS)
-def test_both_sides_update_every_weight(name):
-    comparison = COMPARISONS[name]()
-    for side in (comparison.epoch, comparison.bare):
-        before = [parameter.clone() for parameter in comparison.model.parameters()]
-        side()
-        after = comparison.model.parameters()
-        assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-
-
-def test_the_obvious_way_trains_as_often_on_as_many_rows(calls):
-    plain = obvious.ObviousMixMatch(TINY, TINY.narrow, 3)
-    calls.watch(plain.model, "model")
-    loss, accuracy = plain.epoch()
-    assert math.isfinite(loss)
-    assert 0 <= accuracy <= 100
-    # A step: two guesses, the labelled rows, and either view. Then the test images: a fifth of 24, in one batch.
-    assert dict(calls) == {
-        "updates": 3,
-        ("model", 4, False): 6,
-        ("model", 8, True): 3,
-        ("model", 4, True): 6,
-        ("model", 5, False): 1,
-    }
-
-
-def test_the_obvious_way_learns():
-    """An honest opponent: on images that can be told apart, its loss falls."""
-    torch.manual_seed(0)
-    plan = replace(TINY, settings=settings({"batch_size": 8, "unlabeled_batch_size": 4, "lr": 5e-3, "alpha": 0.1}))
-    plain = obvious.ObviousMixMatch(plan, plan.narrow, 4)
-    labelled = plain.loaders["labelled"].dataset
-    for array, label in zip(labelled.arrays, labelled.classes, strict=True):
-        array[:] = 25 * label
-    losses = [plain.epoch()[0] for _ in range(30)]
-    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
-
-
-def test_the_recipe_evaluates_every_tenth_epoch_and_the_last():
-    assert obvious.evaluated_share(Plan()) == (40 + 4) / 400
-
-
-def test_the_sides_take_turns():
-    order = []
-    times = alternate([lambda: order.append("a"), lambda: order.append("b")], Plan(repeats=3))
-    assert "".join(order) == "abbaabba"
-    assert [len(side) for side in times] == [3, 3]
+    monkeypatch.setattr(torch.optim.Adam, "step", counted)
+    return count
 
 
 @pytest.mark.parametrize(
-    ("ratios", "bounds", "bound", "holds"),
+    ("epoch", "passes"),
     [
-        ([1.0, 1.04, 2.0], {"at_most": 1.05}, "<= 1.05", True),
-        ([1.0, 1.06, 1.07], {"at_most": 1.05}, "<= 1.05", False),
-        ([24.0, 25.0, 26.0], {"at_least": 25.0}, ">= 25.00", True),
-        ([24.0], {"at_least": 25.0}, ">= 25.00", False),
-        ([24.0], {}, None, None),
+        (lambda: stage_one(network(TINY.narrow, TINY), 3, TINY), [(8, False), (8, True), (8, True)]),
+        (lambda: stage_two(joined(2, TINY), 3, TINY), [(8, True)]),
     ],
 )
-def test_the_median_is_held_against_the_bound(ratios, bounds, bound, holds):
-    figure = Figure("name", "meaning", ratios, **bounds)
-    assert (figure.bound, figure.holds) == (bound, holds)
+def test_the_bare_side_makes_the_same_updates(epoch, passes, updates):
+    epoch = epoch()
+    steps = passes_of(epoch)
+    assert [[(len(each.rows), each.gradient) for each in step] for step in steps] == [passes] * 3
+    before = [parameter.clone() for parameter in epoch.model.parameters()]
+    bare(epoch.model, steps, TINY)
+    assert updates == [6]
+    assert not any(map(torch.equal, before, epoch.model.parameters()))
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
-    """(what is printed, what the file holds) when all figures are measured, tiny."""
-    path = tmp_path_factory.mktemp("benchmark") / "figures.json"
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        benchmark.main(["--json", str(path)], TINY)
-    return printed.getvalue(), path.read_text()
+def test_the_obvious_way_trains_as_often_on_as_many_rows(updates):
+    obvious, passes = Obvious(TINY.narrow, 3, TINY), Counter()
+    obvious.model.register_forward_pre_hook(
+        lambda model, inputs: passes.update([(len(inputs[0]), torch.is_grad_enabled())])
+    )
+    obvious.epoch()
+    assert updates == [3]
+    assert passes == {(4, False): 6, (8, True): 3, (4, True): 6}  # two guesses; the labelled rows, and either view
 
 
-def test_every_figure_is_a_number(output):
-    printed, written = output
-    found = json.loads(written)
-    assert json.loads(printed.splitlines()[0]) == found
-    assert found["device"] == "cpu"
-    assert found["threads"] == 1
-    figures = {figure["name"]: figure for figure in found["figures"]}
-    assert len(figures) == len(found["figures"])
+def test_every_figure_is_a_number_and_has_its_bound():
+    figures = {figure.pop("name"): figure for figure in benchmark.measure(benchmark.FIGURES, TINY)}
     for figure in figures.values():
-        for name in ("min", "ratio", "max"):
-            assert math.isfinite(figure[name])
-            assert figure[name] > 0
-        assert figure["min"] <= figure["ratio"] <= figure["max"]
-        assert (figure["bound"] is None) == (figure["holds"] is None)
-
-
-def test_every_bound_is_there(output):
-    bounds = {figure["name"]: figure["bound"] for figure in json.loads(output[1])["figures"]}
-    bounds.pop("memory", None)  # measured on Linux alone
-    assert bounds == {
-        "augmentation": ">= 25.00",
-        "stage one 4-6-8-10": "<= 1.05",
-        "stage one 6-8-10-12": "<= 1.02",
-        "distillation 4-6-6-8 from 4-6-8-10": "<= 1.06",
-        "stage two 2 of 4-6-6-8": "<= 1.06",
-        "1 sub-model 4-6-6-8": "<= 1.05",
-        "3 sub-models 4-6-6-8": "<= 1.05",
-        'epoch 4-6-8-10, amp="off"': "<= 0.60",
-        "epoch 4-6-8-10, bare float32 steps": None,
-        'epoch 6-8-10-12, amp="off"': "<= 0.90",
-        "epoch 6-8-10-12, bare float32 steps": None,
-        "widths 4-5-6-7 / 4-6-8-8": None,
+        assert 0 < figure["min"] <= figure["ratio"] <= figure["max"] < math.inf
+    figures.pop("memory", None)  # measured on Linux alone
+    assert {name: figure["at_most"] for name, figure in figures.items()} == {
+        "augmentation": 1 / 25,
+        "stage one 4-6-8-10": 1.05,
+        "stage one 6-8-10-12": 1.02,
+        "distillation 4-6-6-8 from 4-6-8-10": 1.06,
+        "stage two 3 of 4-6-6-8": 1.06,
+        **{f"{count} sub-models 4-6-6-8": 1.05 for count in (2, 5, 10)},
+        "epoch 4-6-8-10": 0.60,
+        "epoch 6-8-10-12": 0.90,
     }
 
 
-def test_an_epoch_that_is_cast_is_held_against_the_bound_and_float32_is_told_beside_it():
-    plan = replace(TINY, settings=with_amp(SETTINGS, "bfloat16"))
-    narrow = obvious.epoch_figures(plan)[:3]
-    assert {figure.name: figure.bound for figure in narrow} == {
-        'epoch 4-6-8-10, amp="bfloat16"': "<= 0.60",
-        'epoch 4-6-8-10, amp="off"': None,
-        "epoch 4-6-8-10, bare float32 steps": None,
-    }
-
-
-def test_figures_are_measured_by_name(capsys):
-    benchmark.main(["--only", "augmentation", "--repeats", "2"], TINY)
-    found = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert [(figure["name"], figure["repeats"]) for figure in found["figures"]] == [("augmentation", 2)]
+def test_figures_are_measured_by_name_and_printed_as_json_and_as_a_table(capsys):
+    benchmark.main(["--only", "augmentation", "--repeats", "1"])
+    line, _, header, _, row = capsys.readouterr().out.splitlines()
+    [figure] = json.loads(line)["figures"]
+    assert figure["name"] == "augmentation"
+    assert figure["holds"] == (figure["ratio"] <= 1 / 25)
+    assert (header.split()[1], row.split()[1]) == ("name", "augmentation")

@@ -1,10 +1,11 @@
-"""What a training costs beside its forward passes, backward passes and updates."""
+"""What a training costs beside its forward passes, backward passes and updates, and what joining sub-models costs."""
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,17 +14,7 @@ from torch import Tensor, nn
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from models import EDENet, resnet18
-from tests.benchmark.figure import (
-    CLASSES,
-    Figure,
-    Plan,
-    Widths,
-    alternate,
-    labels,
-    milliseconds,
-    noise,
-    quotients,
-)
+from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, labels, noise
 from utils.method import training
 from utils.method.distill import distilled
 from utils.method.mixmatch import mixmatch
@@ -35,86 +26,70 @@ from utils.running import device
 from utils.running.console import Console
 from utils.running.options import Settings
 
-OVERHEAD = "epoch as training.fit runs it / its bare forward, backward and optimiser steps"
-
 
 @dataclass(frozen=True)
-class Comparison:
-    """One kind of training: `epoch` is one of `steps` steps as `training.fit` runs it, `bare` its bare steps."""
+class Epoch:
+    """One epoch of the repository's training loop when called, which says nothing and evaluates nothing."""
 
     model: nn.Module
-    teacher: nn.Module | None
-    steps: int
-    epoch: Callable[[], object]
-    bare: Callable[[], object]
+    batches: Batches
+    objective: Objective
+    settings: Settings
 
-    def figure(self, name: str, at_most: float, plan: Plan) -> Figure:
-        """The epoch over the bare steps."""
-        epoch, bare = alternate([self.epoch, self.bare], plan)
-        details = {
-            "ms_per_step": milliseconds(epoch, self.steps),
-            "ms_per_bare_step": milliseconds(bare, self.steps),
-        }
-        return Figure(name, OVERHEAD, quotients(epoch, bare), at_most=at_most, details=details)
+    def __call__(self) -> None:
+        schedule = Schedule.of(self.settings, 1, self.settings.lr)
+        with contextlib.redirect_stdout(io.StringIO()):
+            training.fit(self.model, self.batches, self.objective, schedule, Console(), "benchmark")
 
 
-def adam(model: nn.Module, settings: Settings) -> torch.optim.Adam:
-    """The optimiser of `training.fit`."""
-    return torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+class Pass(NamedTuple):
+    """A forward pass: of which network, of which rows, and whether a gradient follows."""
+
+    model: nn.Module
+    rows: Tensor
+    gradient: bool
 
 
-def ready(rows: int, plan: Plan) -> Tensor:
-    """Rows as augmentation would leave them: float32 [rows, 3, 32, 32] in [0, 1] on the device."""
-    return torch.rand(rows, 3, 32, 32).to(plan.device)
+def passes_of(epoch: Epoch, teacher: nn.Module | None = None) -> list[list[Pass]]:
+    """Runs an epoch; returns the forward passes of each of its steps, in order."""
+    passes, steps = [], epoch.batches.steps_per_epoch
+
+    def note(model: nn.Module, inputs: tuple[Tensor]) -> None:
+        rows = inputs[0].detach().clone(memory_format=torch.contiguous_format)
+        passes.append(Pass(model, rows, torch.is_grad_enabled()))
+
+    hooks = [model.register_forward_pre_hook(note) for model in (epoch.model, teacher) if model is not None]
+    epoch()
+    for hook in hooks:
+        hook.remove()
+    each = len(passes) // steps
+    return [passes[step * each :][:each] for step in range(steps)]
 
 
-def soft_targets(rows: int, classes: int, plan: Plan) -> Tensor:
-    """Targets [rows, classes] whose rows sum to 1, on the device."""
-    return torch.rand(rows, classes).softmax(dim=1).to(plan.device)
-
-
-def bare_steps(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    steps: int,
-    parts: Sequence[Tensor],
-    targets: Tensor,
-    amp: str,
-    guessed: Tensor | None = None,
-    taught: tuple[nn.Module, Tensor] | None = None,
-) -> None:
-    """Nothing but forward passes, backward passes and updates, on tensors that are ready.
-
-    Args:
-        parts: the rows of each forward pass that gets a gradient; `targets`: of all of them.
-        guessed: the rows whose labels are guessed, in a forward pass without gradient.
-        taught: a teacher and the rows that it sees, in a forward pass without gradient.
-    """
-    casting = device.casting(amp, targets.device)
+def bare(model: nn.Module, steps: list[list[Pass]], plan: Plan) -> None:
+    """Nothing but the forward passes of these steps, their backward passes and updates, on rows that are there."""
+    settings, casting = plan.settings, device.casting(plan.settings.amp, plan.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     model.train()
-    for _ in range(steps):
-        if guessed is not None:
-            with torch.no_grad(), casting.autocast():
-                model(guessed)
+    for passes in steps:
+        logits = []
         with casting.autocast():
-            loss = F.cross_entropy(torch.cat([model(rows) for rows in parts]).float(), targets)
-            if taught is not None:
-                teacher, rows = taught
-                with torch.no_grad():
-                    teacher(rows)
+            for each in passes:
+                with torch.set_grad_enabled(each.gradient):
+                    found = each.model(each.rows)
+                if each.gradient:
+                    logits.append(found)
+                else:
+                    torch.clear_autocast_cache()  # as `guess_labels` does
+        logits = torch.cat(logits).float()
+        loss = F.cross_entropy(logits, labels(len(logits), plan))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
 
 
-def fit(model: nn.Module, batches: Batches, objective: Objective, settings: Settings) -> None:
-    """One epoch of the repository's training loop, which says nothing and evaluates nothing."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        training.fit(model, batches, objective, Schedule.of(settings, 1, settings.lr), Console(), "benchmark")
-
-
-def mixmatch_batches(steps: int, plan: Plan) -> Batches:
-    """An epoch of so many batches of labelled and unlabelled images, augmented as in stage one."""
+def stage_one(model: nn.Module, steps: int, plan: Plan) -> Epoch:
+    """An epoch of MixMatch."""
     settings = plan.settings
     transform = Transform(settings.padding, settings.rotation)
     images = noise(steps * settings.batch_size, plan)
@@ -123,75 +98,58 @@ def mixmatch_batches(steps: int, plan: Plan) -> Batches:
         Part(images, labels(len(images), plan), settings.batch_size, transform),
         Part(unlabelled, None, settings.unlabeled_batch_size, transform, settings.unlabeled_views),
     ]
-    return Batches(parts, steps, key=("benchmark", "stage one"))
+    objective = mixmatch(CLASSES, settings.alpha, settings.sharpening, settings.lambda_u)
+    return Epoch(model, Batches(parts, steps, key=("benchmark", "stage one")), objective, settings)
 
 
-def mixmatch_objective(settings: Settings) -> Objective:
-    """Stage one's loss."""
-    return mixmatch(CLASSES, settings.alpha, settings.sharpening, settings.lambda_u)
-
-
-def stage_one_comparison(plan: Plan, widths: Widths, steps: int, teacher_widths: Widths | None = None) -> Comparison:
-    """MixMatch, with distillation if there is a teacher."""
-    settings = plan.settings
-    model = resnet18(CLASSES, widths, seed=0).to(plan.device)
-    objective, teacher, taught = mixmatch_objective(settings), None, None
-    guessed = ready(settings.unlabeled_batch_size * settings.unlabeled_views, plan)
-    inputs = ready(settings.batch_size + len(guessed), plan)
-    if teacher_widths is not None:
-        teacher = resnet18(CLASSES, teacher_widths, seed=1).to(plan.device)
-        objective = distilled(objective, teacher, settings.temperature)
-        taught = teacher, inputs
-    passes = max(1, round(len(inputs) / settings.batch_size))
-    parts = [inputs[part::passes].contiguous() for part in range(passes)]
-    targets = soft_targets(len(inputs), CLASSES, plan)
-
-    def bare() -> None:
-        bare_steps(model, adam(model, settings), steps, parts, targets, settings.amp, guessed, taught)
-
-    return Comparison(
-        model, teacher, steps, partial(fit, model, mixmatch_batches(steps, plan), objective, settings), bare
-    )
-
-
-def stage_two_comparison(plan: Plan) -> Comparison:
-    """Fine-tuning of the joined network on exemplars and current images."""
-    settings, steps, old = plan.settings, plan.narrow_steps, (plan.joined - 1) * CLASSES
-    model = EDENet(resnet18(CLASSES, plan.compressed, seed=number) for number in range(plan.joined)).to(plan.device)
-    size = settings.finetune_batch_size
+def stage_two(model: EDENet, steps: int, plan: Plan) -> Epoch:
+    """An epoch of fine-tuning the joined network on exemplars and current images."""
+    settings, size, old = plan.settings, plan.settings.finetune_batch_size, model.num_classes - CLASSES
     rows, transform = exemplar_rows(size, old, CLASSES), Transform(settings.padding, settings.finetune_rotation)
     exemplars, current = noise(rows * steps, plan), noise(steps * size, plan)
     parts = [
         Part(exemplars, labels(len(exemplars), plan, old), rows, transform),
         Part(current, old + labels(len(current), plan), size - rows, transform),
     ]
-    batches = Batches(parts, steps, key=("benchmark", "stage two"))
-    inputs, targets = ready(size, plan), soft_targets(size, model.num_classes, plan)
-
-    def bare() -> None:
-        bare_steps(model, adam(model, settings), steps, [inputs], targets, settings.amp)
-
-    return Comparison(
-        model, None, steps, partial(fit, model, batches, mixup(model.num_classes, settings.alpha), settings), bare
-    )
+    objective = mixup(model.num_classes, settings.alpha)
+    return Epoch(model, Batches(parts, steps, key=("benchmark", "stage two")), objective, settings)
 
 
-def stage_one_figures(plan: Plan) -> list[Figure]:
-    """MixMatch beside its bare steps, for a narrow and for a wide network."""
-    return [
-        stage_one_comparison(plan, widths, steps).figure(f"stage one {tables.widths(widths)}", at_most, plan)
-        for widths, steps, at_most in ((plan.narrow, plan.narrow_steps, 1.05), (plan.wide, plan.wide_steps, 1.02))
-    ]
+def network(widths: Widths, plan: Plan, seed: int = 0) -> nn.Module:
+    """A task's network on the device."""
+    return resnet18(CLASSES, widths, seed=seed).to(plan.device)
 
 
-def distillation_figures(plan: Plan) -> list[Figure]:
-    """Distillation beside its bare steps, which the teacher's forward pass is one of."""
-    comparison = stage_one_comparison(plan, plan.compressed, plan.narrow_steps, teacher_widths=plan.narrow)
-    name = f"distillation {tables.widths(plan.compressed)} from {tables.widths(plan.narrow)}"
-    return [comparison.figure(name, 1.06, plan)]
+def joined(count: int, plan: Plan) -> EDENet:
+    """So many compressed sub-models."""
+    return EDENet(network(plan.compressed, plan, seed) for seed in range(count))
 
 
-def stage_two_figures(plan: Plan) -> list[Figure]:
-    """Fine-tuning beside its bare steps."""
-    name = f"stage two {plan.joined} of {tables.widths(plan.compressed)}"
-    return [stage_two_comparison(plan).figure(name, 1.06, plan)]
+def training_figures(plan: Plan) -> Iterator[Figure]:
+    """Every kind of training beside its bare steps."""
+
+    def over_bare(name: str, epoch: Epoch, at_most: float, teacher: nn.Module | None = None) -> Figure:
+        steps = passes_of(epoch, teacher)
+        works = (epoch, len(steps)), (partial(bare, epoch.model, steps, plan), len(steps))
+        meaning = "epoch as training.fit runs it / its bare forward, backward and optimiser steps"
+        return Figure(name, meaning, *alternate(plan, *works), at_most)
+
+    narrow, compressed = tables.widths(plan.narrow), tables.widths(plan.compressed)
+    yield over_bare(f"stage one {narrow}", stage_one(network(plan.narrow, plan), plan.steps, plan), 1.05)
+    yield over_bare(f"stage one {tables.widths(plan.wide)}", stage_one(network(plan.wide, plan), 1, plan), 1.02)
+    teacher, student = network(plan.narrow, plan, seed=1), stage_one(network(plan.compressed, plan), plan.steps, plan)
+    student = replace(student, objective=distilled(student.objective, teacher, plan.settings.temperature))
+    yield over_bare(f"distillation {compressed} from {narrow}", student, 1.06, teacher)
+    yield over_bare(f"stage two 3 of {compressed}", stage_two(joined(3, plan), plan.steps, plan), 1.06)
+
+
+def submodel_figures(plan: Plan) -> Iterator[Figure]:
+    """A training step of t sub-models over t steps of one: what joining them costs."""
+    images = torch.rand(plan.settings.finetune_batch_size, 3, 32, 32).to(plan.device)
+    for count in (2, 5, 10):
+        works = []
+        for size, steps in ((count, 10 // count), (1, 10)):
+            model = joined(size, plan)
+            works.append((partial(bare, model, [[Pass(model, images, True)]] * steps, plan), 10))
+        meaning = f"training step of {count} sub-models / {count} steps of one"
+        yield Figure(f"{count} sub-models {tables.widths(plan.compressed)}", meaning, *alternate(plan, *works), 1.05)
