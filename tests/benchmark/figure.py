@@ -98,11 +98,6 @@ def noise(count: int, plan: Plan) -> Tensor:
     return images.to(torch.uint8).to(plan.device)
 
 
-def labels(count: int, plan: Plan, classes: int = CLASSES) -> Tensor:
-    """Labels without meaning, all classes equally often: int64 [count] on the device."""
-    return (torch.arange(count) % classes).to(plan.device)
-
-
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)

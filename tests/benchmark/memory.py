@@ -36,7 +36,8 @@ def memory_figures(plan: Plan) -> Iterator[Figure]:
 def peak(options: dict) -> int:
     """Trains stage one with these options; returns the most bytes held beyond those held before."""
     before = resident("VmRSS")
-    with contextlib.redirect_stdout(sys.stderr):  # the network is tiny, so that its own memory is
+    with contextlib.redirect_stdout(sys.stderr):
+        # A network so narrow that its own memory is small beside the images'.
         train_classifier.train_model(**options, prune=False, widths=[2, 2, 2, 2], epochs=1, device="cpu")
     return resident("VmHWM") - before
 

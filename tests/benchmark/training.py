@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from models import EDENet, resnet18
-from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, labels, noise
+from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, noise
 from utils.method import training
 from utils.method.distill import distilled
 from utils.method.mixmatch import mixmatch
@@ -82,21 +82,27 @@ def bare(model: nn.Module, steps: list[list[Pass]], plan: Plan) -> None:
                 else:
                     torch.clear_autocast_cache()  # as `guess_labels` does
         logits = torch.cat(logits).float()
-        loss = F.cross_entropy(logits, labels(len(logits), plan))
+        loss = F.cross_entropy(logits, torch.arange(len(logits), device=plan.device) % logits.shape[1])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
 
 
+def part(steps: int, rows: int, degrees: float, plan: Plan, classes: range | None = None, views: int = 1) -> Part:
+    """As many images as these steps draw, and labels of these classes, if any."""
+    images = noise(steps * rows, plan)
+    labels = None
+    if classes is not None:
+        labels = classes.start + torch.arange(len(images), device=plan.device) % len(classes)
+    return Part(images, labels, rows, Transform(plan.settings.padding, degrees), views)
+
+
 def stage_one(model: nn.Module, steps: int, plan: Plan) -> Epoch:
     """An epoch of MixMatch."""
     settings = plan.settings
-    transform = Transform(settings.padding, settings.rotation)
-    images = noise(steps * settings.batch_size, plan)
-    unlabelled = noise(2 * steps * settings.unlabeled_batch_size, plan)
     parts = [
-        Part(images, labels(len(images), plan), settings.batch_size, transform),
-        Part(unlabelled, None, settings.unlabeled_batch_size, transform, settings.unlabeled_views),
+        part(steps, settings.batch_size, settings.rotation, plan, range(CLASSES)),
+        part(steps, settings.unlabeled_batch_size, settings.rotation, plan, views=settings.unlabeled_views),
     ]
     objective = mixmatch(CLASSES, settings.alpha, settings.sharpening, settings.lambda_u)
     return Epoch(model, Batches(parts, steps, key=("benchmark", "stage one")), objective, settings)
@@ -104,14 +110,14 @@ def stage_one(model: nn.Module, steps: int, plan: Plan) -> Epoch:
 
 def stage_two(model: EDENet, steps: int, plan: Plan) -> Epoch:
     """An epoch of fine-tuning the joined network on exemplars and current images."""
-    settings, size, old = plan.settings, plan.settings.finetune_batch_size, model.num_classes - CLASSES
-    rows, transform = exemplar_rows(size, old, CLASSES), Transform(settings.padding, settings.finetune_rotation)
-    exemplars, current = noise(rows * steps, plan), noise(steps * size, plan)
+    settings, size, classes = plan.settings, plan.settings.finetune_batch_size, model.num_classes
+    old = classes - CLASSES
+    rows = exemplar_rows(size, old, CLASSES)
     parts = [
-        Part(exemplars, labels(len(exemplars), plan, old), rows, transform),
-        Part(current, old + labels(len(current), plan), size - rows, transform),
+        part(steps, rows, settings.finetune_rotation, plan, range(old)),
+        part(steps, size - rows, settings.finetune_rotation, plan, range(old, classes)),
     ]
-    objective = mixup(model.num_classes, settings.alpha)
+    objective = mixup(classes, settings.alpha)
     return Epoch(model, Batches(parts, steps, key=("benchmark", "stage two")), objective, settings)
 
 
