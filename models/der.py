@@ -62,7 +62,7 @@ class DERNet(EDENet):
 
 def load(path: Path, device: torch.device | str = "cpu") -> EDENet:
     """Loads the network of a `stage_<t>.pt`, an EDE-Net or DER's, see `EDENet.load`."""
-    kind = checkpoint.read(path, None)["kind"]
+    kind = checkpoint.read(path)["kind"]
     return (DERNet if kind == DERNet.KIND else EDENet).load(path, device)
 
 

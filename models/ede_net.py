@@ -25,19 +25,7 @@ class EDENet(nn.Module):
             was not loaded from a file.
     """
 
-    KIND = "ede_net"  # of its checkpoints, and what they hold at least
-    FORM = {
-        "widths": [[int]],
-        "classes_per_task": [int],
-        "flip_average": bool,
-        "model": dict,
-        "fingerprint": str,
-        "class_names": [str],
-        "tasks": [[(str, int)]],
-        "image_size": int,
-        "exemplars": dict,
-        "configuration": dict,
-    }
+    KIND = "ede_net"  # of its checkpoints
 
     def __init__(self, submodels: Iterable[ResNet18] = (), flip_average: bool = False):
         super().__init__()
@@ -110,7 +98,7 @@ class EDENet(nn.Module):
 
         Raises: `UserError` if the file is missing, damaged or of another kind.
         """
-        return cls.built(checkpoint.read(Path(path), cls.KIND, device, cls.FORM), Path(path))
+        return cls.built(checkpoint.read(Path(path), cls.KIND, device), Path(path))
 
     @classmethod
     def built(cls, content: dict[str, Any], path: Path) -> "EDENet":

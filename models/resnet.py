@@ -68,8 +68,7 @@ class ResNet18(nn.Module):
     `forward`: images, float [B, 3, H, W] in [0, 1] -> logits, float [B, num_classes], over the task's own classes.
     """
 
-    KIND = "classifier"  # of its checkpoints, and what they hold at least
-    FORM = {"widths": [int], "num_classes": int, "model": dict, "fingerprint": str}
+    KIND = "classifier"  # of its checkpoints
 
     mean: Tensor
     std: Tensor

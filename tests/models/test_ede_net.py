@@ -75,12 +75,12 @@ def written(path, model):
     more = {"class_names": [], "tasks": [], "image_size": 32, "exemplars": {}, "configuration": {}}
     state = model.state_dict()
     content = {**model.described, **more, "fingerprint": checkpoint.fingerprint(state), "model": state}
-    checkpoint.write(path, model.KIND, content)
+    checkpoint.write_bytes(path, checkpoint.packed(model.KIND, content))
     return path
 
 
 def reloaded(path, model):
-    return model.built(checkpoint.read(path, model.KIND, form=model.FORM), path)
+    return model.built(checkpoint.read(path, model.KIND), path)
 
 
 @pytest.fixture(params=["classifier", "ede_net"])
@@ -115,7 +115,7 @@ def test_a_file_that_describes_another_network_is_refused_before_anything_is_all
 ):
     model, places = network() if kind is ResNet18 else joined(3, 2), set()
     path = written(tmp_path / "a.pt", model)
-    content = {**checkpoint.read(path, model.KIND, form=model.FORM), **described}
+    content = {**checkpoint.read(path, model.KIND), **described}
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: places.add(self.weight.device.type))
     with pytest.raises(UserError, match=r"a\.pt") as caught:
         model.built(content, path)

@@ -85,7 +85,7 @@ class SubModels:
         path = self.folder / f"{stage_one.model_name(task, self.compressed)}.pt"
         if run.dry and not path.is_file():
             return resnet18(task.num_classes, run.settings.widths, task.mean, task.std, seed=0).to(run.device)
-        content = checkpoint.read(path, ResNet18.KIND, run.device, ResNet18.FORM)
+        content = checkpoint.read(path, ResNet18.KIND, run.device)
         if content["fingerprint"] != wanted:
             raise UserError(f"{path} is not the network that its record was written with: make it anew: {self.command}")
         model = ResNet18.built(content, path)
@@ -264,7 +264,7 @@ def save(
     net.meta = {**content, "configuration": run.configuration}
     artefact.save(net, results, **content)
     seen = 100 * sum(results["correct"]) / sum(results["total"])
-    run.console.scalars.add("test accuracy", tasks[-1].last, {"all classes seen": seen})
+    run.console.curves("test accuracy", tasks[-1].last, {"all classes seen": seen})
 
 
 def evaluate(net: EDENet, tasks: Sequence[Task]) -> dict[str, list[int]]:
@@ -286,7 +286,7 @@ def evaluate(net: EDENet, tasks: Sequence[Task]) -> dict[str, list[int]]:
 def exemplars_of(stage: Artefact) -> tuple[Images, list[str]]:
     """The exemplars that a stage keeps, and the names of all its classes."""
     memory = Memory()
-    meta = stage.model.meta if stage.model else checkpoint.read(stage.path, None)
+    meta = stage.model.meta if stage.model else checkpoint.read(stage.path)
     memory.load_state_dict(meta["exemplars"], len(meta["class_names"]))
     return memory.images(), meta["class_names"]
 

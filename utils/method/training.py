@@ -97,7 +97,7 @@ class Updates:
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, schedule.lr, weight_decay=schedule.weight_decay, fused=True)
         self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.casting.scaled)
-        self.model = device.compiled(model, self.where) if schedule.compile else model
+        self.model = device.compiled(model) if schedule.compile else model
 
     def update(self, number: int, rate: float) -> Tensor:
         """Makes one update with this learning rate. Returns the loss, a scalar on the device.
@@ -180,7 +180,7 @@ def fit(
         content = {"model": model.state_dict(), **updates.state_dict(), "losses": losses}
         artefact.save_training({**content, "progress": vars(progress)})
 
-    with console.epochs(title, schedule.epochs, progress.epoch, judged) as bar:
+    with console.epochs(title, schedule.epochs, progress.epoch, judged) as advance:
         for epoch in range(progress.epoch, schedule.epochs):
             model.train()
             rate = schedule.learning_rate(epoch)
@@ -205,7 +205,7 @@ def fit(
             if artefact is not None and due and time.monotonic() - last_save >= SECONDS_BETWEEN_SAVES:
                 save()
                 last_save = time.monotonic()
-            bar.advance(entry)
+            advance(entry)
     progress.seconds = before + time.monotonic() - begun
     if progress.best_state is not None:
         model.load_state_dict(progress.best_state)

@@ -89,7 +89,7 @@ def collect(where: Path, seeds: Sequence[int], chosen: Sequence[Group]) -> dict 
         found = [list(where.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")) for seed in seeds]
         if not all(found):
             return show("the other processes of this job are still at work; the last one writes the table")
-        results = [checkpoint.read_json(paths[0], compare.FORM) for paths in found]
+        results = [checkpoint.read_json(paths[0]) for paths in found]
         configuration = configuration or results[0]["configuration"]
         cells.append(({**cell.parts, STAGE_TWO: stage_two}, results))
     return write(where, configuration, cells)

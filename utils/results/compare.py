@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from types import NoneType
 
 from datasets import files
 from utils.results import figures, published, report, tables
@@ -23,16 +22,6 @@ MEASURES = {
     "forgetting": "forgetting",
     "backward_transfer": "backward transfer",
     "parameters": "parameters",
-}
-# What is read of a results.json, see `checkpoint.fault`.
-FORM = {
-    "configuration": {"dataset": str, "split_type": str, "split_list": [int], "seed": int},
-    "stage_one": (dict, NoneType),
-    **dict.fromkeys(MEASURES, float),
-    **dict.fromkeys(("forgetting", "backward_transfer"), (float, NoneType)),  # one task has nothing to forget
-    "seen_accuracy": [float],
-    "test_images": [int],
-    "parameters": [int],
 }
 NUMBERS = (
     "Test accuracy (%). After the last task also among the task's own classes, as if told the task, and the share of "
@@ -94,20 +83,19 @@ def read(folders: Sequence[str]) -> dict[str, dict]:
             state = "holds no results.json: its run is not finished" if path.parent.is_dir() else "is not there"
             raise UserError(f"{folder} {state}; expected a results folder of stage two or of a baseline")
         results = checkpoint.read_json(path)
-        if found := checkpoint.fault(results, FORM, "it") or _ragged(results):
+        try:
+            group([results])
+            lengths = {len(results[name]) for name in ("seen_accuracy", "test_images", "parameters")}
+            whole = lengths == {len(results["configuration"]["split_list"]) - 1} and "split_type" in _options(results)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            whole = False
+        if not whole:
             raise UserError(
-                f"{path} does not hold the results of stage two on a split ({found}): give the folder of another run, "
-                "or run the command that made it again"
+                f"{path} does not hold the results of stage two on a split: give the folder of another run, or run the "
+                "command that made it again"
             )
         runs[str(folder)] = results
     return runs
-
-
-def _ragged(results: dict) -> str | None:
-    """What is wrong with the lists that have one value a task, or None."""
-    tasks = len(results["configuration"]["split_list"]) - 1
-    lengths = [len(results[name]) for name in ("seen_accuracy", "test_images", "parameters")]
-    return None if lengths == [max(tasks, 1)] * 3 else f"lists of {lengths} values for {tasks} tasks"
 
 
 # --- runs in groups

@@ -13,13 +13,11 @@ from utils.running.errors import UserError
 if TYPE_CHECKING:
     from utils.running.run import Run
 
-FORM = {"made_from": dict, "configuration": dict, "fingerprint": str, "results": dict, "checksum": str}
-
 
 def read_record(path: Path) -> dict[str, Any]:
     """What a `NAME.json` holds. Raises `UserError` that names it if that is not what was written."""
-    content = checkpoint.read_json(path, FORM)
-    if content.pop("checksum") != checkpoint.fingerprint(content):
+    content = checkpoint.read_json(path)
+    if content.pop("checksum", None) != checkpoint.fingerprint(content):
         raise UserError(f"{path} is not what was written: delete it and run the command that made it again")
     return content
 
@@ -42,12 +40,18 @@ class Artefact:
     def __init__(self, run: "Run", name: str, made_from: dict[str, Any], folder: Path | None = None):
         self.run, self.name = run, name
         self.made_from = json.loads(json.dumps(made_from))
-        self.folder = folder or run.folder
-        self.path, self.record = self.folder / f"{name}.pt", self.folder / f"{name}.json"
+        folder = folder or run.folder
+        self.path, self.record = folder / f"{name}.pt", folder / f"{name}.json"
         self.unfinished = run.unfinished / f"{name}.training.pt"
         self.content: dict[str, Any] | None = None  # of `NAME.json`
         self.model: nn.Module | None = None  # once it has been made or loaded
-        self._look()
+        if run.has(self.path) and run.has(self.record):
+            content = read_record(self.record)
+            self._require_same(content["made_from"], self.record)
+            self.content = content
+            run.console.say(f"{name}: done before, {self.path.name} is there")
+        elif run.has(self.path):  # stopped before the record was written, or the record was taken away: to be made anew
+            self._require_same(checkpoint.read(self.path)["made_from"], self.path)
         if run.siblings and not self.done and not run.settings.restart:
             self._take_over(run.siblings)
 
@@ -66,53 +70,40 @@ class Artefact:
         """The fingerprint of the network's weights."""
         return self.content["fingerprint"]
 
-    def _look(self) -> None:
-        if self.run.is_stale(self.path) or self.run.is_stale(self.record) or not self.path.exists():
-            return
-        if self.record.exists():
-            content = read_record(self.record)
-            self._require_same(content["made_from"], self.record)
-            self.content = content
-            self.run.console.say(f"{self.name}: done before, {self.path.name} is there")
-        else:  # stopped before the record was written, or the record was taken away: to be made once more
-            self._require_same(checkpoint.read(self.path, None, form={"made_from": dict})["made_from"], self.path)
-
     def _take_over(self, siblings: str) -> None:
         """Copies the files of another run of this kind whose record is the one wanted."""
-        for folder in sorted(self.run.folder.parent.glob(siblings)):
-            path, record = folder / self.path.name, folder / self.record.name
-            if folder == self.run.folder or not (path.exists() and record.exists()):
+        for path in sorted(self.run.folder.parent.glob(f"{siblings}/{self.path.name}")):
+            record = path.with_suffix(".json")
+            if path == self.path or not record.exists():
                 continue
             try:
                 content = read_record(record)
                 if content["made_from"] != self.made_from:
                     continue
-                if checkpoint.read(path, None).get("fingerprint") != content["fingerprint"]:
+                if checkpoint.read(path)["fingerprint"] != content["fingerprint"]:
                     raise UserError(f"{path} is not the network that {record.name} was written with")
-            except UserError as error:
-                self.run.console.say(f"{folder} has what is wanted, but cannot be gone on from: {error}")
+            except (UserError, OSError) as error:
+                self.run.console.say(f"{self.name} is not taken over: {error}")
                 continue
             if self.run.dry:
                 self.path, self.record = path, record
-            self.run.write(self.path, checkpoint.read_bytes(path))
-            self.run.write(self.record, checkpoint.read_bytes(record))
+            self.run.write(self.path, path.read_bytes())
+            self.run.write(self.record, record.read_bytes())
             self.content = content
-            self.run.console.say(f"{self.name}: taken over from {folder}, which began alike")
+            self.run.console.say(f"{self.name}: taken over from {path.parent}, which began alike")
             return
 
     def _require_same(self, theirs: dict[str, Any], path: Path) -> None:
-        """Raises `UserError` that names what differs from the record wanted."""
-        names = dict.fromkeys([*theirs, *self.made_from])
+        mine = self.made_from
         differing = [
-            f"{name} (there {_short(theirs.get(name))}, now {_short(self.made_from.get(name))})"
-            for name in names
-            if theirs.get(name) != self.made_from.get(name)
+            f"{name} (there {json.dumps(theirs.get(name))[:40]}, now {json.dumps(mine.get(name))[:40]})"
+            for name in dict.fromkeys([*theirs, *mine])
+            if theirs.get(name) != mine.get(name)
         ]
         if differing:
-            named = ", ".join(differing[:4] + (["…"] if differing[4:] else []))
             raise UserError(
-                f"{path} was made from something else: {named}; give the same, or another checkpoint_root, or begin "
-                f"anew with restart=True"
+                f"{path} was made from something else: {', '.join(differing[:4])}; give the same, or another "
+                f"checkpoint_root, or begin anew with restart=True"
             )
 
     def load(self, network: type[nn.Module]) -> nn.Module:
@@ -121,7 +112,7 @@ class Artefact:
         Raises: `UserError` if the file is damaged or not what was recorded.
         """
         if self.model is None:
-            content = checkpoint.read(self.path, network.KIND, self.run.device, network.FORM)
+            content = checkpoint.read(self.path, network.KIND, self.run.device)
             if content["fingerprint"] != self.fingerprint:
                 raise UserError(
                     f"{self.path} is not the network that {self.record.name} was written with: delete both and run the "
@@ -151,9 +142,9 @@ class Artefact:
 
     def saved_training(self) -> dict[str, Any] | None:
         """The unfinished training, if there is one. Raises `UserError` if it was made from something else."""
-        if self.run.is_stale(self.unfinished) or not self.unfinished.exists():
+        if not self.run.has(self.unfinished):
             return None
-        saved = checkpoint.read(self.unfinished, "training", self.run.device, form={"made_from": dict})
+        saved = checkpoint.read(self.unfinished, "training", self.run.device)
         self._require_same(saved["made_from"], self.unfinished)
         return saved
 
@@ -166,8 +157,3 @@ class Artefact:
         if not all(bool(torch.isfinite(value).all()) for value in weights if value.is_floating_point()):
             raise UserError(f"{self.name}: weights are not finite and were not written: try a smaller learning rate")
         self.run.write(path, checkpoint.packed(kind, {"made_from": self.made_from, **content}))
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:36]}…"

@@ -1,15 +1,14 @@
-"""Files that are whole or absent: bytes, JSON of a known form, and checkpoints for `torch.load(weights_only=True)`.
+"""Files that are whole or absent: bytes, JSON, and checkpoints for `torch.load(weights_only=True)`.
 
 A checkpoint is a dict of tensors, strings, numbers, lists and dicts with two names in front: `format`, this project's,
-and `kind`: "classifier" (a sub-model), "ede_net" (a stage), "training" (an unfinished training), and the fingerprint
-of all of it, `checksum`.
+and `kind`: "classifier" (a sub-model), "ede_net" or "der" (a stage), "training" (an unfinished training); and the
+fingerprint of all of it, `checksum`.
 """
 
 import hashlib
 import io
 import json
 import os
-import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,33 +27,21 @@ def write_bytes(path: Path, content: bytes, before: Callable[[], object] = lambd
 
     `before` is called when the new file is whole and before it takes its place.
 
-    Raises: `UserError` that says what could not be written and why; what was there before stays.
+    Raises: `OSError` that names the file; what was there before stays.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            before()
-            os.replace(beside, path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError(
-            f"{path} could not be written ({error.strerror or error}); what was there before is unchanged: "
-            f"make room or mend the folder, then run the same command again"
-        ) from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """The whole file. Raises `UserError` that names it if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}): make it readable") from error
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        before()
+        os.replace(beside, path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # where a disk is full, the system tells none
+        raise
 
 
 def as_json(content: dict) -> bytes:
@@ -67,44 +54,15 @@ def write_json(path: Path, content: dict) -> None:
     write_bytes(path, as_json(content))
 
 
-def read_json(path: Path, form: Any = dict) -> dict:
-    """Reads a JSON file of this form, see `fault`. Raises `UserError` that names the file if it is another."""
+def read_json(path: Path) -> dict:
+    """Reads a JSON file that holds an object. Raises `UserError` that names the file if it does not."""
     try:
-        content = json.loads(read_bytes(path))
-        found = fault(content, form, "it")
-    except (ValueError, RecursionError) as error:
-        found = str(error)
-    if found:
-        raise UserError(f"{path} is damaged ({found}): delete it and run the command that made it again")
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: delete it and run the command that made it again")
     return content
-
-
-def fault(value: Any, form: Any, name: str) -> str | None:
-    """What is wrong with a value read from a file, or None.
-
-    Args:
-        form: a type; a tuple of forms, of which one has to fit; [form] for a list of such values; {name: form} for a
-            dict that has at least these names.
-        name: what the value is called in the answer.
-    """
-    match form:
-        case tuple():
-            found = [fault(value, each, name) for each in form]
-            return None if None in found else found[0]
-        case [each]:
-            if not isinstance(value, list | tuple):
-                return f"{name} is no list"
-            return next(filter(None, (fault(item, each, f"{name}[{i}]") for i, item in enumerate(value))), None)
-        case dict():
-            if not isinstance(value, dict):
-                return f"{name} is no object"
-            missing = [key for key in form if key not in value]
-            if missing:
-                return f"{name} has no {missing[0]!r}"
-            return next(filter(None, (fault(value[key], each, f"{name}[{key!r}]") for key, each in form.items())), None)
-    wanted = (int, float) if form is float else (form,)
-    fits = isinstance(value, wanted) and not (isinstance(value, bool) and form is not bool)
-    return None if fits else f"{name} is {type(value).__name__}, not {form.__name__}"
 
 
 def packed(kind: str, content: dict) -> bytes:
@@ -112,11 +70,6 @@ def packed(kind: str, content: dict) -> bytes:
     buffer, content = io.BytesIO(), {"format": FORMAT, "kind": kind, **_on_cpu(content)}
     torch.save({**content, "checksum": fingerprint(content)}, buffer)
     return buffer.getvalue()
-
-
-def write(path: Path, kind: str, content: dict) -> None:
-    """Writes a checkpoint of this kind."""
-    write_bytes(path, packed(kind, content))
 
 
 def _on_cpu(value: Any) -> Any:
@@ -127,54 +80,30 @@ def _on_cpu(value: Any) -> Any:
     return [_on_cpu(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def read(path: Path, kind: str | None, device: torch.device | str = "cpu", form: Any = dict) -> dict:
+def read(path: Path, kind: str | None = None, device: torch.device | str = "cpu") -> dict:
     """Reads a checkpoint of this kind, or of any, onto `device`.
 
-    Raises: `UserError` that names the file if it is missing, damaged, something else, or not of this form.
+    Raises: `UserError` that names the file if it is missing, damaged or something else.
     """
-    _require_whole(path)
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # what it raises on damaged bytes has no common class
-        # PyTorch's own message on a pickle that names functions recommends to load it nevertheless.
-        raise _unreadable(
-            path, "it names code" if isinstance(error, pickle.UnpicklingError) else repr(error)
-        ) from error
-    ours = isinstance(content, dict) and content.get("format") == FORMAT
-    if not ours or kind not in (None, content.get("kind")):
-        found = str(content.get("kind") if isinstance(content, dict) else type(content).__name__)[:40]
-        raise UserError(f'{path} holds "{found}", expected a checkpoint of kind "{kind or "any"}" ({FORMAT})')
-    try:
-        checksum = content.pop("checksum", None)
-        found = fault(content, form, "it") if fingerprint(content) == checksum else "it is not what was written"
-    except Exception as error:  # what tensors raise that were never saved has no common class
-        found = repr(error)
-    if found:
-        raise _unreadable(path, found)
-    return content
-
-
-def _require_whole(path: Path) -> None:
-    """Raises `UserError` unless all checksums in the file are right: `torch.load` compares none."""
-    try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive:  # of all this `torch.load` looks at nothing
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-                raise ValueError("it is compressed")  # which ours are not: nobody knows into how much
-            damaged = archive.testzip()
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path} is not there or cannot be read ({reason}): expected a checkpoint") from error
-    except Exception as error:  # what it raises on damaged bytes has no common class
-        raise _unreadable(path, repr(error)) from error
-    if damaged is not None:
-        raise _unreadable(path, f"the checksum of {damaged} differs")
-
-
-def _unreadable(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path} cannot be read as a checkpoint ({reason[:120]}): it is damaged or of another program; "
-        f"delete it and run the command that made it again"
-    )
+                raise ValueError("it is compressed, nobody knows into how much")
+            if archive.testzip() is not None:
+                raise ValueError("it is not what was written")
+        content = torch.load(path, map_location=device, weights_only=True)
+        checksum = content.pop("checksum")
+        if fingerprint(content) != checksum:
+            raise ValueError("it is not what was written")
+    except Exception as error:  # what damaged bytes raise has no common class, and advises to trust them
+        reason = str(error) if isinstance(error, OSError | ValueError) else type(error).__name__
+        raise UserError(
+            f"{path} cannot be read as a checkpoint ({reason[:160]}): it is missing, damaged or of another program; "
+            f"run the command that makes it, and delete it before if it is there"
+        ) from error
+    if content["format"] != FORMAT or kind not in (None, content["kind"]):
+        raise UserError(f'{path} holds "{content["kind"]}", expected a checkpoint of kind "{kind or "any"}" ({FORMAT})')
+    return content
 
 
 def load_weights(model: nn.Module, state: Any, path: Path, assign: bool = False) -> None:

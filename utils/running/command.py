@@ -18,7 +18,7 @@ from pathlib import Path
 from utils.running import console, options
 from utils.running.errors import Interrupted, UserError, one_line, told
 
-# Far above any real call (a class order of 100 numbers has 400 characters), far below what strains the parser.
+# Far above any real call, far below what strains the parser.
 MAX_CHARACTERS = 10_000
 
 Function = Callable[..., object]
@@ -48,27 +48,21 @@ def line(*functions: Function, example: str, sequence: bool = False) -> Iterator
         if {"-h", "--help"} & set(arguments):
             console.show(help_text(functions, example, sequence))
         elif len(arguments) > 1:
-            raise UserError(
-                f"found {len(arguments)} arguments, expected one call: put all of it in quotes, as in '{example}'"
-            )
+            raise UserError(f"found {len(arguments)} arguments, expected one call in quotes, as in '{example}'")
         else:
             parse_call(arguments[0], functions, sequence)()
-    except Interrupted as stop:
-        _end(str(stop), stop.exit_code)
-    except KeyboardInterrupt:  # where nothing is under way that would have to be saved, or after a second Ctrl-C
-        _end("interrupted: the same command begins again, or goes on from what was saved", 130)
-    except Exception as error:
-        message = told(error)
-        if message is None:
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = told(error), 2
+        if isinstance(error, Interrupted):
+            message, code = str(error), error.exit_code
+        elif isinstance(error, KeyboardInterrupt):  # nothing was under way, or it was a second Ctrl-C
+            message, code = "interrupted: the same command begins again, or goes on from what was saved", 130
+        elif message is None:
             raise
-        _end(f"error: {one_line(message)}", 2)
+        console.show(one_line(f"error: {message}" if code == 2 else message), sys.stderr)
+        raise SystemExit(code) from None
     # Raised while the with statement is being entered, so that its body, the calls at the script's foot, does not run.
     raise SystemExit(0)
-
-
-def _end(message: str, code: int) -> None:
-    console.show(message, sys.stderr)
-    raise SystemExit(code) from None
 
 
 def parse_call(text: str, functions: Sequence[Function], sequence: bool = False) -> partial:
@@ -84,40 +78,30 @@ def parse_call(text: str, functions: Sequence[Function], sequence: bool = False)
         call = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         at = f" at column {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
-        raise UserError(f"found {_quoted(text)}, which is no call{at}: {expected}") from None
+        raise UserError(f"found {text[:60]!r}, which is no call{at}: {expected}") from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in by_name:
-        raise UserError(f"found {_quoted(text)}, {expected}")
-    given = [keyword.arg for keyword in call.keywords]
-    if None in given or len(set(given)) < len(given):
-        raise UserError(f"found ** or a name twice in {_quoted(text)}: write the arguments out, each once")
-    function = by_name[call.func.id]
-    keywords = {keyword.arg: _literal(text, keyword.value) for keyword in call.keywords}
-    positional = [_literal(text, node) for node in call.args]
-    return partial(function, *positional, **_checked(function, positional, keywords, sequence))
-
-
-def _literal(text: str, node: ast.expr) -> object:
+        raise UserError(f"found {text[:60]!r}, {expected}")
+    names = [keyword.arg for keyword in call.keywords]
+    if None in names or len(set(names)) < len(names):
+        raise UserError(f"found ** or a name twice in {text[:60]!r}: write the arguments out, each once")
     try:
-        return ast.literal_eval(node)
+        positional = [ast.literal_eval(node) for node in call.args]
+        keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (ValueError, TypeError, RecursionError, MemoryError):
-        found = _quoted(ast.get_source_segment(text.strip(), node) or text)
         raise UserError(
-            f"found {found}, expected a literal: a number, a string in quotes, True, False, None, or a list, tuple or "
-            "dict of those"
+            f"found {text[:60]!r}, expected literals as arguments: numbers, strings in quotes, True, False, None, or "
+            "lists, tuples and dicts of those"
         ) from None
-
-
-def _checked(function: Function, positional: list, keywords: dict[str, object], sequence: bool) -> dict[str, object]:
-    """The keywords, once the arguments fit the function's signature and its options are accepted."""
-    parameters = inspect.signature(function).parameters.values()
-    named = {parameter.name for parameter in parameters}
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        options.settings({name: each for name, each in keywords.items() if name not in named}, sequence, named)
+    function = by_name[call.func.id]
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        given = {name: each for name, each in keywords.items() if name not in parameters}
+        options.settings(given, sequence, parameters)
     try:
         inspect.signature(function).bind(*positional, **keywords)
     except TypeError as error:
         raise UserError(f"{function.__name__}(): {error}; expected {_signature(function)}") from None
-    return keywords
+    return partial(function, *positional, **keywords)
 
 
 def help_text(functions: Sequence[Function], example: str, sequence: bool) -> str:
@@ -138,8 +122,3 @@ def help_text(functions: Sequence[Function], example: str, sequence: bool) -> st
 def _signature(function: Function) -> str:
     """The signature as a user types it: strings in double quotes, so that the whole can stand in single ones."""
     return function.__name__ + str(inspect.signature(function)).replace("'", '"')
-
-
-def _quoted(part: str) -> str:
-    """A part of a call in quotes, its end left out if it is long; `repr` escapes what would not stay on one line."""
-    return repr(part if len(part) <= 60 else part[:60] + "…")

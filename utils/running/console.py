@@ -3,16 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from utils.running.lock import FolderLock
-
-Item = TypeVar("Item")
+LINES = 5  # on the screen, of a training where there is no terminal
 
 
 def prepare_streams() -> None:
@@ -52,15 +51,13 @@ class Console:
     """Prints lines and appends them to a log; shows epochs as a bar, or as plain lines where there is no terminal.
 
     Args:
-        log: the log file, or none.
-        lock: of the folder that the log lies in.
+        log: the log file, or none; beside it go the curves for TensorBoard.
         row: the bars' place on the terminal, from 0 at the top; they take two.
     """
 
-    def __init__(self, log: Path | None = None, lock: FolderLock | None = None, row: int = 0):
-        self.log, self.lock, self.row = log, lock, row
+    def __init__(self, log: Path | None = None, row: int = 0):
+        self.log, self.row = log, row
         self.terminal = sys.stderr.isatty()
-        self.scalars = Scalars(log and log.parent)
 
     def say(self, line: str) -> None:
         """One line, on the screen and in the log."""
@@ -69,33 +66,12 @@ class Console:
 
     def note(self, line: str) -> None:
         """One line for the log only. Raises `OSError` if it cannot be written."""
-        if self.log is None:
-            return
-        self.lock.require()
-        with self.log.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-
-    def each(self, items: Sequence[Item], title: str) -> Iterator[Item]:
-        """The items one by one, with the bar of the whole run above that of the training, or a line for each."""
-        begun = time.monotonic()
-        with self.bar(title, len(items), position=0) as bar:
-            for done, item in enumerate(items, start=1):
-                yield item
-                bar.update()
-                if not self.terminal and done < len(items):
-                    show(f"{title}: {done} of {len(items)} done in {duration(time.monotonic() - begun)}")
-
-    @contextmanager
-    def epochs(self, title: str, total: int, done: int, judged: str) -> Iterator["Epochs"]:
-        """The bar of one training; `judged` says on which images accuracies are."""
-        epochs = Epochs(self, title, total, done, judged)
-        try:
-            yield epochs
-        finally:
-            epochs.bar.close()
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
     def bar(self, title: str, total: int, position: int, done: int = 0) -> tqdm:
-        """A progress bar, seen on a terminal only."""
+        """A progress bar, seen on a terminal only: at position 0 that of a run, at 1 that of a training."""
         return tqdm(
             total=total,
             initial=done,
@@ -106,53 +82,49 @@ class Console:
             disable=not self.terminal,
         )
 
+    @contextmanager
+    def epochs(self, title: str, total: int, done: int, judged: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+        """The bar of one training, or a line now and then: yields what takes an epoch's line of the history.
 
-class Epochs:
-    """The epochs of one training: a bar on a terminal, else a line now and then."""
+        Args:
+            judged: on which images accuracies are.
+        """
+        begun = time.monotonic()
+        with self.bar(title, total, 1, done) as bar:
 
-    LINES = 5
+            def advance(entry: dict[str, Any]) -> None:
+                epoch = entry["epoch"]
+                accuracy = f", {judged} accuracy {entry['accuracy']:.1f} %" if "accuracy" in entry else ""
+                line = f"{title}: epoch {epoch}/{total}, loss {entry['loss']:.4f}{accuracy}"
+                self.note(line)
+                self.curves(title, epoch, {name: value for name, value in entry.items() if name != "epoch"})
+                bar.set_postfix_str(f"loss {entry['loss']:.3f}{accuracy}", refresh=False)
+                bar.update()
+                if not self.terminal and epoch % max(1, total // LINES) == 0:
+                    pace = (time.monotonic() - begun) / max(1, epoch - done)
+                    show(f"{line}, {duration(pace * (total - epoch))} left")
 
-    def __init__(self, console: Console, title: str, total: int, done: int, judged: str):
-        self.console, self.title, self.total, self.judged = console, title, total, judged
-        self.bar = console.bar(title, total, position=1, done=done)
-        self.begun, self.first = time.monotonic(), done
+            yield advance
 
-    def advance(self, entry: dict[str, Any]) -> None:
-        """One more epoch is done; `entry` is its line of the history."""
-        accuracy = f", {self.judged} accuracy {entry['accuracy']:.1f} %" if "accuracy" in entry else ""
-        line = f"{self.title}: epoch {entry['epoch']}/{self.total}, loss {entry['loss']:.4f}{accuracy}"
-        self.console.note(line)
-        self.console.scalars.add(self.title, entry["epoch"], {k: v for k, v in entry.items() if k != "epoch"})
-        self.bar.set_postfix_str(f"loss {entry['loss']:.3f}{accuracy}", refresh=False)
-        self.bar.update()
-        if not self.console.terminal and entry["epoch"] % max(1, self.total // self.LINES) == 0:
-            pace = (time.monotonic() - self.begun) / max(1, entry["epoch"] - self.first)
-            show(f"{line}, {duration(pace * (self.total - entry['epoch']))} left")
+    @cached_property
+    def _writer(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return None
+        return SummaryWriter(str(self.log.parent))
 
+    def curves(self, title: str, step: int, values: dict[str, float]) -> None:
+        """One point of each of TensorBoard's curves `title/name`, where that package is installed and there is a log.
 
-class Scalars:
-    """Curves for TensorBoard, written into a folder where the `tensorboard` package is installed, else nowhere."""
-
-    def __init__(self, folder: Path | None):
-        self.folder, self._writer = folder, None
-
-    def add(self, title: str, step: int, values: dict[str, float]) -> None:
-        """One point of each curve `title/name`; ", " in the title, as between a task and its training, groups too."""
-        if self.folder is None:
-            return
-        if self._writer is None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                self.folder = None
-                return
-            self._writer = SummaryWriter(str(self.folder))
-        for name, value in values.items():
-            self._writer.add_scalar(f"{title.replace(', ', '/')}/{name}", value, step)
-        self._writer.flush()
+        ", " in the title, as between a task and its training, groups too.
+        """
+        if self.log is not None and self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(f"{title.replace(', ', '/')}/{name}", value, step)
+            self._writer.flush()
 
     def close(self) -> None:
-        """Closes the file."""
-        if self._writer is not None:
+        """Closes TensorBoard's file."""
+        if vars(self).get("_writer") is not None:
             self._writer.close()
-            self._writer = None

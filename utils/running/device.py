@@ -13,8 +13,6 @@ from utils.running.errors import UserError
 # With deterministic algorithms cuBLAS wants to be told how much memory it has, before its first product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def choose(name: str, local_rank: int = 0, processes: int = 1) -> torch.device:
     """The device called `name`; "auto" is CUDA where there is one, else the CPU.
@@ -63,32 +61,36 @@ def casting(amp: str, device: torch.device) -> Casting:
     "auto" casts where it pays: bfloat16 on GPUs and CPUs with instructions for it, else float16 on GPUs from Volta
     (capability 7.0) on, and not at all on older GPUs, Pascal's for instance, whose float16 units are few.
     """
-    if amp == "off":
-        return Casting(device.type, None)
-    if amp != "auto":
-        return Casting(device.type, PRECISIONS[amp])
-    if device.type == "cuda":
+    if amp == "auto" and device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
-        if capability >= (8, 0):
-            return Casting("cuda", torch.bfloat16)
-        return Casting("cuda", torch.float16 if capability >= (7, 0) else None)
-    return Casting(device.type, torch.bfloat16 if device.type == "cpu" and cpu_multiplies_bfloat16() else None)
+        amp = "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "off"
+    elif amp == "auto":
+        found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        amp = "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "off"
+    return Casting(device.type, {"bfloat16": torch.bfloat16, "float16": torch.float16, "off": None}[amp])
 
 
-# Where `torch.compile` translates to, for the tests: "inductor" needs a C++ compiler on the CPU, and takes its time.
-BACKEND = "inductor"
-
-
-def compiled(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model` with its passes translated by `torch.compile`; it shares the weights.
-
-    Raises: `UserError` for a GPU older than capability 7.0, for which there is no translator.
-    """
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (7, 0):
-        found = ".".join(map(str, torch.cuda.get_device_capability(device)))
-        raise UserError(f"compile=True needs a GPU of capability 7.0 or newer, this one has {found}: leave it out")
+def compiled(model: nn.Module) -> nn.Module:
+    """`model` with its passes translated by `torch.compile`; it shares the weights."""
     torch._dynamo.reset()  # it gives up after some translations of the same code, and every network is another one
-    return torch.compile(model, backend=BACKEND)
+    return torch.compile(model)
+
+
+@contextmanager
+def _switched(tf32: bool, benchmark: bool) -> Iterator[None]:
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+    cudnn.benchmark = benchmark
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+
+
+def full_precision() -> AbstractContextManager:
+    """float32 products on CUDA are exact ones within this block: no TF32, and the algorithm is not chosen by timing."""
+    return _switched(tf32=False, benchmark=False)
 
 
 @contextmanager
@@ -98,36 +100,12 @@ def prepared(device: torch.device, deterministic: bool) -> Iterator[None]:
     TF32 products and the fastest convolution, found by trying, on CUDA; with `deterministic` algorithms that give the
     same bits in every run instead of the fastest.
     """
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
-    if device.type == "cuda":
+    cuda, before = device.type == "cuda", torch.are_deterministic_algorithms_enabled()
+    if cuda:
         torch.cuda.set_device(device)
-        matmul.allow_tf32 = cudnn.allow_tf32 = True
-        cudnn.benchmark = not deterministic
-    if deterministic:
-        torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(deterministic or before)
     try:
-        yield
+        with _switched(tf32=cuda, benchmark=cuda and not deterministic):
+            yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, enabled = before
-        torch.use_deterministic_algorithms(enabled)
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """float32 products on CUDA are exact ones within this block: no TF32, and the algorithm is not chosen by timing."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
-
-
-def cpu_multiplies_bfloat16() -> bool:
-    """Whether this CPU has bfloat16 dot products (AVX512-BF16 or AMX), as far as this PyTorch can tell."""
-    if not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+        torch.use_deterministic_algorithms(before)

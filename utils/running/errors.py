@@ -7,7 +7,7 @@ class UserError(Exception):
     """Something the user can mend: a wrong option, a missing or damaged file, a folder in use.
 
     The message is one line that says what was found, what was expected and what to do. The entry scripts print it
-    without a traceback and exit with code 2; from Python it is raised as it is.
+    without a traceback and exit with code 2.
     """
 
 
@@ -39,8 +39,6 @@ def told(error: BaseException) -> str | None:
     if "TorchDynamoException" in kinds:
         return f"compile=True does not work here ({str(error).splitlines()[0][:160]}): leave it out"
     if isinstance(error, OSError):
-        return (
-            f"{error.filename or 'a file'}: {error.strerror or error}; what was written before is unchanged: mend it, "
-            f"then run the same command again"
-        )
+        place, reason = error.filename or "a file", error.strerror or error
+        return f"{place}: {reason}: mend it, then run the same command again; what was written before is unchanged"
     return None

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from utils.running.errors import Interrupted
 
@@ -17,27 +16,27 @@ class Interruption:
     @classmethod
     def stop(cls, message: str) -> Interrupted:
         """The exception that ends the run: exit code 130 for SIGINT, 143 for SIGTERM."""
-        return Interrupted(f"{message}; the same command goes on from there", 128 + cls.requested)
+        return Interrupted(
+            f"{message}; the same command, without restart=True, goes on from there", 128 + cls.requested
+        )
 
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[None]:
-        """Within this block the two signals only set `requested`."""
-        cls.requested = None
+        """Within this block the two signals only set `requested`; in a thread, which may not ask for that, nothing."""
+        cls.requested, before = None, {}
 
-        def note(number: int, frame: FrameType | None) -> None:
+        def note(number: int, frame: object) -> None:
             cls.requested = number
-            signal.signal(number, previous[number])
+            signal.signal(number, before[number])
 
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may set handlers; whoever started the thread has its own
-            return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in previous:
-            signal.signal(number, note)
+        if threading.current_thread() is threading.main_thread():
+            before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+            for number in before:
+                signal.signal(number, note)
         try:
             yield
         finally:
-            for number, handler in previous.items():
+            for number, handler in before.items():
                 signal.signal(number, handler)
             cls.requested = None

@@ -6,6 +6,7 @@ reading of what that text leaves open. Nothing here imports torch, so that a mis
 
 import difflib
 import os
+import reprlib
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,26 +23,23 @@ class Check(NamedTuple):
     accepts: Callable[[Any], bool]
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def whole(least: int, most: int) -> Check:
     """Whole numbers in this range."""
-    return Check(f"a whole number from {least:,} to {most:,}", lambda value: _is_int(value) and least <= value <= most)
+    return Check(
+        f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
+    )
 
 
 def number(least: float, most: float) -> Check:
     """Numbers in this range."""
     return Check(
-        f"a number from {least:g} to {most:g}",
-        lambda value: (_is_int(value) or isinstance(value, float)) and least <= value <= most,
+        f"a number from {least:g} to {most:g}", lambda value: type(value) in (int, float) and least <= value <= most
     )
 
 
 def one_of(*names: str) -> Check:
     """These words."""
-    return Check(" or ".join(f'"{name}"' for name in names), lambda value: isinstance(value, str) and value in names)
+    return Check(" or ".join(f'"{name}"' for name in names), lambda value: value in names)
 
 
 def or_none(check: Check) -> Check:
@@ -49,23 +47,23 @@ def or_none(check: Check) -> Check:
     return Check(f"None or {check.words}", lambda value: value is None or check.accepts(value))
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable()
+def _all(values: Any, check: Check) -> bool:
+    return isinstance(values, list | tuple) and all(map(check.accepts, values))
 
 
-def _is_widths(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 4 and all(map(whole(1, 4096).accepts, value))
-
-
-def _is_order(value: Any) -> bool:
-    return SEED.accepts(value) or (isinstance(value, list | tuple) and all(map(whole(0, 10**6).accepts, value)))
-
-
-TEXT = Check("a text of 1 to 1,000 printable characters", _is_text)
+TEXT = Check(
+    "a text of 1 to 1,000 printable characters",
+    lambda value: isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable(),
+)
 FLAG = Check("True or False", lambda value: isinstance(value, bool))
 SEED = whole(0, 2**32 - 1)
-WIDTHS = Check("four whole numbers from 1 to 4,096", _is_widths)
-ORDER = or_none(Check("a seed from 0 to 4,294,967,295 or a list of all class numbers", _is_order))
+WIDTHS = Check("four whole numbers from 1 to 4,096", lambda value: _all(value, whole(1, 4096)) and len(value) == 4)
+ORDER = or_none(
+    Check(
+        "a seed from 0 to 4,294,967,295 or a list of all class numbers",
+        lambda value: SEED.accepts(value) or _all(value, whole(0, 10**6)),
+    )
+)
 SHARE = number(0.001, 0.999)
 EPOCHS = whole(1, 100_000)
 RATE = number(1e-9, 10)
@@ -221,12 +219,7 @@ ARGUMENTS = {
     "kind": one_of(*BASELINES),
     "num_per_class": whole(1, 10**6),
     "num_class": whole(1, 10**6),
-    "seeds": Check(
-        "a list of different seeds",
-        lambda value: (
-            isinstance(value, list | tuple) and 0 < len(value) == len({each for each in value if SEED.accepts(each)})
-        ),
-    ),
+    "seeds": Check("a list of different seeds", lambda value: _all(value, SEED) and 0 < len(value) == len(set(value))),
     "top": whole(1, 10**6),
     "stage": or_none(whole(1, 10**6)),
 }
@@ -286,26 +279,13 @@ def require_arguments(**arguments: Any) -> None:
 
 def require(name: str, value: Any, check: Check) -> None:
     """Raises `UserError` unless a value is accepted."""
-    try:
-        accepted = check.accepts(value)
-    except (TypeError, OverflowError):
-        accepted = False
-    if not accepted:
-        raise UserError(f"{name}={_shown(value)} is not accepted: expected {check.words}")
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
-        text = f"a number of {value.bit_length()} bits"
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    if not check.accepts(value):
+        raise UserError(f"{name}={reprlib.repr(value)} is not accepted: expected {check.words}")
 
 
 def path_of(name: str, value: object) -> Path:
     """The path that an argument names. Raises `UserError` if it is none."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or not str(value).isprintable():
-        raise UserError(f"{name}={_shown(value)} is not accepted: expected a path")
+    require(name, str(value) if isinstance(value, os.PathLike) else value, TEXT)
     return Path(os.path.expanduser(value))
 
 

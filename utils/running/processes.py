@@ -7,40 +7,29 @@ never talk to each other: each has its own GPU, lock and log, on one machine or 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from utils.running.errors import UserError
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """This process among those of its job: number `rank` of `size`, `local_rank` on its machine."""
 
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
+    rank: int
+    size: int
+    local_rank: int
 
 
 _shared_out = False  # whether what this process does now is its share already
 
 
 def place() -> Place:
-    """This process's place, from the environment that `torchrun` sets.
-
-    Raises: `UserError` if the environment holds no such numbers.
-    """
+    """This process's place, from the environment that `torchrun` sets."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return Place()
-    try:
-        return Place(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    except (KeyError, ValueError) as error:
-        raise UserError(
-            f"the environment says that torchrun started this process, but not its number ({error}): start "
-            f"`torchrun --nproc-per-node=N SCRIPT 'CALL'`, or the script alone"
-        ) from error
+        return Place(0, 1, 0)
+    return Place(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
 
 
 def share(items: Sequence[Item]) -> Sequence[Item]:
@@ -53,11 +42,11 @@ def share(items: Sequence[Item]) -> Sequence[Item]:
 def own_share() -> Iterator[None]:
     """Within this block `share` gives all items: what is done here is this process's share of something larger."""
     global _shared_out
-    before, _shared_out = _shared_out, True
+    _shared_out = True
     try:
         yield
     finally:
-        _shared_out = before
+        _shared_out = False
 
 
 def require_one(what: str = "this trains one network or none") -> None:
