@@ -13,7 +13,6 @@ from functools import cache
 from os import PathLike
 from pathlib import Path
 
-from utils.running import checkpoint
 from utils.running.errors import UserError, one_line
 
 log = logging.getLogger("ede_net")
@@ -120,7 +119,10 @@ def read_bytes(path: Path) -> bytes:
     """The whole file. Raises `UserError`, naming it, if it cannot be read or is larger than `MOST_BYTES`."""
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} is larger than {MOST_BYTES} bytes, which no official file is: put that in its place")
-    return checkpoint.read_bytes(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def md5(data: bytes) -> str:

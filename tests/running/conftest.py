@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from utils.running.errors import UserError
+from utils.running.errors import UserError, told
 from utils.running.interrupt import Interruption
 from utils.running.options import settings
 from utils.running.run import Run
@@ -18,12 +18,12 @@ def _no_interruption(monkeypatch):
 
 @pytest.fixture
 def refusal():
-    """Calls what has to end in a `UserError`, and returns its message, which is one line."""
+    """Calls what has to end in an error that a user can mend, and returns what is told of it, which is one line."""
 
     def message_of(function, *arguments, **options) -> str:
-        with pytest.raises(UserError) as caught:
+        with pytest.raises((UserError, OSError)) as caught:
             function(*arguments, **options)
-        message = str(caught.value)
+        message = told(caught.value)
         assert message.isprintable()
         return message
 
@@ -34,9 +34,8 @@ def refusal():
 def a_run(tmp_path):
     """Makes a run of a folder, on the CPU: `a_run("name", epochs=3)`."""
 
-    def make(name: str = "run", own=None, siblings=None, **options) -> Run:
+    def make(name: str = "run", own=("model_*", "stage_*", "results"), siblings=None, **options) -> Run:
         chosen = settings({"device": "cpu", **options})
-        own = {} if own is None else {"own": own}
-        return Run(tmp_path / name, chosen, {"seed": chosen.seed}, siblings=siblings, **own)
+        return Run(tmp_path / name, chosen, {"seed": chosen.seed}, own, siblings)
 
     return make

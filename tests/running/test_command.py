@@ -1,17 +1,15 @@
 """The command line: one call with literal arguments, parsed, never evaluated; every mistake is one clear line."""
 
-import os
 import sys
 
 import pytest
 
 from utils.running import command
-from utils.running.errors import Interrupted, UserError, one_line
+from utils.running.errors import Interrupted, UserError
 
 
 def train_model(split_list=None, prune=True, **options):
-    """Train the classifiers
-    of all tasks.
+    """Train the classifiers.
 
     More than the help shows.
     """
@@ -26,9 +24,7 @@ def parse(text):
     return command.parse_call(text, [train_model, demo])
 
 
-@pytest.mark.parametrize(
-    "value", [None, True, 3, -5e-4, 1e22, "s0-t10", 'it\'s "é"\n', [0, [1, (2,)]], (64, 128), {"x": [1, {2: ()}]}, []]
-)
+@pytest.mark.parametrize("value", [None, -5e-4, 1e22, 'it\'s "é"\n', [0, [1, (2,)]], {"x": [1, {2: ()}]}])
 def test_any_literal_is_read_as_python_reads_it(value):
     call = parse(f" train_model({value!r},\n prune={value!r})")
     assert call.func is train_model
@@ -37,33 +33,28 @@ def test_any_literal_is_read_as_python_reads_it(value):
 
 @pytest.mark.parametrize(
     "argument",
-    ["cpu", "os.system('true')", "[0, [demo()]]", "[i for i in (1, 2)]", "f'{1}'", "2**8", "~1", "not 1", "(x := 1)",
-     "lambda: 1", "[1][0]", "__import__('os')", "*[1]", "{**{'a': 1}}"],
+    ["cpu", "os.system('true')", "[0, [demo()]]", "[i for i in (1, 2)]", "f'{1}'", "2**8", "~1", "(x := 1)",
+     "lambda: 1", "[1][0]", "*[1]", "{**{'a': 1}}"],
 )  # fmt: skip
 def test_what_is_no_literal_is_refused_and_not_evaluated(refusal, argument):
-    assert "expected a literal" in refusal(parse, f"train_model({argument})")
+    assert "expected literals" in refusal(parse, f"train_model({argument})")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "train_model", "1", "demo(), demo()", "os.system('true')", "demo()()", "eval('demo()')", "--restart",
-     "demo(", "demo(); demo()", "import os", "demo(\0)", "demo('\udcff')", "demo(" + "9" * 5000 + ")"],
+    ["", "train_model", "1", "demo(), demo()", "os.system('true')", "demo()()", "eval('demo()')", "--restart",
+     "demo(", "demo(); demo()", "import os", "demo(\0)", "demo('\udcff')", "demo(" + "9" * 5000 + ")",
+     *(f"demo({unit * (9_900 // len(unit))})" for unit in ("(", "[", "{1:", "-", "a(", "()", "f'{")), "(" * 10**6],
+    ids=lambda text: text[:20],
 )  # fmt: skip
-def test_what_is_no_call_of_an_entry_function_is_refused(refusal, text):
+def test_what_is_no_call_of_an_entry_function_is_refused_at_any_depth(refusal, text):
     assert len(refusal(parse, text)) < 500
-
-
-@pytest.mark.parametrize("unit", ["(", "[", "{1:", "-", "not ", "a(", "1+", "()", "lambda:", "f'{", "1,"])
-@pytest.mark.parametrize("length", [100, 9_900, 1_000_000])
-def test_any_depth_of_nesting_is_one_line(refusal, unit, length):
-    assert len(refusal(parse, f"demo({unit * (length // len(unit))})")) < 500
 
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("train_model([0, 1], True, 4)", "positional"), ("demo(1)", "positional"), ("demo(epochs=1)", "epochs"),
-     ("train_model([0], split_list=[0])", "split_list"), ("train_model(prune=True, prune=False)", "twice"),
-     ("train_model(**{'prune': 1})", "**")],
+    [("train_model([0, 1], True, 4)", "positional"), ("demo(epochs=1)", "epochs"), ("demo(a=1, a=1)", "twice"),
+     ("train_model([0], split_list=[0])", "split_list"), ("train_model(**{'prune': 1})", "**")],
 )  # fmt: skip
 def test_arguments_that_do_not_fit_are_refused_before_anything_runs(refusal, text, word):
     assert word in refusal(parse, text)
@@ -84,7 +75,7 @@ def run_foot(monkeypatch, arguments, error=None):
     monkeypatch.setattr(sys, "argv", ["folder/train.py", *arguments])
     code = None
     try:
-        with command.line(train, demo, example="demo()"):
+        with command.line(train, train_model, example="demo()"):
             train("foot")
     except SystemExit as stop:
         code = stop.code
@@ -102,7 +93,7 @@ def test_a_call_on_the_command_line_takes_the_place_of_the_foot(monkeypatch):
     [(UserError("no data here"), 2, "error: no data here\n"), (Interrupted("run it again", 143), 143, "run it again\n"),
      (KeyboardInterrupt(), 130, "the same command"), (MemoryError(), 2, "the memory is full"),
      (PermissionError(13, "Permission denied", "/data/x"), 2, "/data/x: Permission denied"),
-     (UserError("a\nb" + "x" * 10**6), 2, "a\\nb")],
+     (UserError("a\n\x1b[1m" + "x" * 10**6), 2, "a\\n\\x1b")],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_ends_a_script_is_one_short_line_with_its_exit_code(monkeypatch, capsys, arguments, error, code, word):
@@ -112,6 +103,7 @@ def test_what_ends_a_script_is_one_short_line_with_its_exit_code(monkeypatch, ca
     assert out == ""
     assert word in err
     assert err.count("\n") == 1
+    assert err.strip().isprintable()
     assert len(err) < 520
 
 
@@ -120,19 +112,11 @@ def test_errors_in_the_code_are_not_hidden(monkeypatch):
         run_foot(monkeypatch, ["train()"], ValueError("a bug"))
 
 
-def test_several_arguments_are_refused(monkeypatch, capsys):
+def test_help_shows_functions_options_and_an_example(monkeypatch, capsys):
     assert run_foot(monkeypatch, ["train(epochs=3,", "lr=1)"]) == ([], 2)
     assert "2 arguments" in capsys.readouterr().err
-
-
-def test_help_shows_functions_options_and_an_example(monkeypatch, capsys):
     assert run_foot(monkeypatch, ["--help"]) == ([], 0)
     text = capsys.readouterr().out
-    assert "train(epochs=400)" in text
-    assert "`lr`" in text
-    assert "python train.py 'demo()'" in text
-    assert "More than" not in command.help_text([train_model], "demo()", False)
-
-
-def test_one_line_has_no_odd_characters():
-    assert one_line(f"a{os.linesep}\x1b[1mé").isprintable()
+    for part in ("train(epochs=400)", "Train the classifiers.", "`lr`", "python train.py 'demo()'"):
+        assert part in text
+    assert "More than" not in text

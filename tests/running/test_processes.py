@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.running import processes
+from utils.running import device, processes
 
 
 @pytest.fixture
@@ -25,20 +25,15 @@ def test_every_training_is_one_processes(started):
     assert shares == [["a", "d"], ["b"], ["c"]]
 
 
-def test_one_training_is_for_one_process_unless_it_is_its_share(started, refusal):
+def test_one_training_or_one_gpu_is_for_one_process_unless_it_is_its_share(started, refusal):
     processes.require_one()
     started(1, 2)
     assert "without torchrun" in refusal(processes.require_one)
+    assert "one GPU for 2 processes" in refusal(device.choose, "cuda:0", 0, 2)
     with processes.own_share():
         processes.require_one()
         assert processes.share("abcd") == "abcd"
     assert processes.share("abcd") == "bd"
-
-
-def test_an_environment_without_numbers_is_one_line(monkeypatch, refusal):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    monkeypatch.setenv("RANK", "one")
-    assert "torchrun" in refusal(processes.place)
 
 
 def test_each_process_has_its_own_lock_and_log(started, a_run, tmp_path):

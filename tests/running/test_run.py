@@ -9,9 +9,9 @@ import pytest
 import torch
 from untrained import files, network, save
 
-from utils.running.errors import Interrupted, UserError
+from utils.running.errors import Interrupted, UserError, told
 from utils.running.interrupt import Interruption
-from utils.running.lock import FolderLock
+from utils.running.lock import locked
 from utils.running.run import Run
 
 
@@ -36,22 +36,10 @@ def test_a_folder_is_one_runs_at_a_time_and_the_second_touches_nothing(a_run, tm
         assert "in use" in refusal(enter, a_run(restart=True))
         assert files(tmp_path / "run") == before
         enter(a_run("another"))
-    enter(a_run())
-
-
-@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(28, "No space left", "file"), KeyboardInterrupt()])
-def test_the_lock_ends_with_the_run_however_that_ends(a_run, error):
-    with pytest.raises((ValueError, UserError, KeyboardInterrupt)), a_run():
-        raise error
-    enter(a_run())
-
-
-def test_a_process_that_outlives_the_first_of_its_job_keeps_the_folder(a_run, tmp_path, refusal):
-    enter(a_run())
-    left = FolderLock(tmp_path / "run", ".lock_1")
-    left.take()
-    assert "in use by another process" in refusal(enter, a_run())
-    left.release()
+    with pytest.raises(ValueError, match="a bug"), a_run():
+        raise ValueError("a bug")
+    with locked(tmp_path / "run", ".lock_1"):  # a process that outlives the first of its job
+        assert "in use by another process" in refusal(enter, a_run())
     enter(a_run())
 
 
@@ -68,27 +56,7 @@ def test_6_a_lock_that_is_a_link_or_another_file_is_not_emptied(a_run, tmp_path,
     assert mine.read_text() == "precious"
 
 
-@pytest.mark.parametrize("made_anew", [False, True])
-def test_a_folder_taken_away_is_noticed_and_what_stands_in_its_place_is_left_alone(a_run, tmp_path, refusal, made_anew):
-    run = a_run()
-    with pytest.raises(UserError, match="was moved or deleted while this run worked in it"), run:  # noqa: PT012
-        artefact = run.artefact("model_a", {})
-        (tmp_path / "run").rename(tmp_path / "away")
-        if made_anew:
-            enter(a_run())
-        before = files(tmp_path / "run")
-        refusal(run.console.note, "an epoch")
-        refusal(finish, run)
-        refusal(artefact.save_training, {"model": network().state_dict()})
-        artefact.save(network(), {})
-    assert files(tmp_path / "run") == before
-
-
 # --- restart
-
-
-def written(folder) -> set[str]:
-    return set(files(folder))
 
 
 def test_1_a_restart_keeps_what_was_there_until_the_first_new_file_is_whole(a_run, tmp_path, monkeypatch):
@@ -103,14 +71,14 @@ def test_1_a_restart_keeps_what_was_there_until_the_first_new_file_is_whole(a_ru
         raise UserError("a typo")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        with pytest.raises(UserError, match="No space left"), a_run(restart=True) as run:
+        with pytest.raises(OSError, match="No space left"), a_run(restart=True) as run:
             save(run, "model_a", seed=1)
     assert files(tmp_path / "run") == before
     with a_run(restart=True) as run:
         run.artefact("model_a", {}).save_training({"model": network().state_dict()})
-        assert written(tmp_path / "run") == {"unfinished/model_a.training.pt"}
+        assert set(files(tmp_path / "run")) == {"unfinished/model_a.training.pt"}
         save(run, "model_a", seed=1)
-    assert written(tmp_path / "run") == {"model_a.pt", "model_a.json"}
+    assert set(files(tmp_path / "run")) == {"model_a.pt", "model_a.json"}
 
 
 def test_a_restart_removes_what_runs_write_and_nothing_else(a_run, tmp_path):
@@ -124,7 +92,7 @@ def test_a_restart_removes_what_runs_write_and_nothing_else(a_run, tmp_path):
         (tmp_path / "run" / name).write_bytes(b"mine")
     with a_run(restart=True) as run:
         save(run, "model_a")
-    assert written(tmp_path / "run") == {*mine, "model_a.pt", "model_a.json"}
+    assert set(files(tmp_path / "run")) == {*mine, "model_a.pt", "model_a.json"}
 
 
 def test_a_restart_of_one_of_several_runs_in_a_folder_leaves_the_others_alone(a_run, tmp_path):
@@ -155,6 +123,7 @@ def test_what_a_killed_process_was_writing_is_removed(a_run, tmp_path):
 
 def test_what_others_have_not_finished_outlives_a_finished_run(a_run, tmp_path):
     with a_run() as run:
+        (tmp_path / "run" / "unfinished").rmdir()  # as another process of the job does that ends
         for name in ("model_a", "model_b"):
             run.artefact(name, {}).save_training({"model": network().state_dict()})
         save(run, "model_a")
@@ -164,12 +133,6 @@ def test_what_others_have_not_finished_outlives_a_finished_run(a_run, tmp_path):
     with a_run() as run:
         save(run, "model_b")
     assert not (tmp_path / "run" / "unfinished").exists()
-
-
-def test_a_process_that_ends_does_not_take_the_folder_from_one_that_saves(a_run, tmp_path):
-    with a_run() as run:
-        (tmp_path / "run" / "unfinished").rmdir()
-        run.artefact("model_a", {}).save_training({"model": network().state_dict()})
 
 
 def test_a_dry_run_writes_nothing_and_a_restart_in_it_begins_anew(a_run, tmp_path):
@@ -187,20 +150,15 @@ def test_a_dry_run_writes_nothing_and_a_restart_in_it_begins_anew(a_run, tmp_pat
     assert not (tmp_path / "nowhere").exists()
 
 
-# --- files and folders that fail
+# --- what fails
 
 
 @pytest.mark.parametrize("name", [".lock", "unfinished", "."])
 def test_something_else_in_a_folders_or_files_place_is_named(a_run, tmp_path, refusal, name):
-    path = tmp_path / "run" / name
-    if name == ".lock":
-        path.mkdir(parents=True)
-    else:
-        path.parent.mkdir(exist_ok=True)
-        path.resolve().write_text("in the way")
-    message = refusal(enter, a_run())
-    assert str(tmp_path / "run") in message
-    assert "checkpoint_root" in message
+    path = (tmp_path / "run" / name).resolve()
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir() if name == ".lock" else path.write_text("in the way")
+    assert str(path) in refusal(enter, a_run())
 
 
 @pytest.mark.parametrize(
@@ -210,14 +168,10 @@ def test_something_else_in_a_folders_or_files_place_is_named(a_run, tmp_path, re
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_a_user_can_mend_is_one_line_here_and_in_the_log(a_run, tmp_path, error, message):
-    with pytest.raises(UserError, match=message), a_run():
+    with pytest.raises(type(error)), a_run():
         raise error
+    assert message in told(error)
     assert message in (tmp_path / "run" / "log.txt").read_text()
-
-
-def test_errors_in_the_code_keep_their_kind(a_run):
-    with pytest.raises(ZeroDivisionError), a_run():
-        1 / 0  # noqa: B018
 
 
 # --- signals

@@ -39,8 +39,8 @@ def write_bytes(path: Path, content: bytes, before: Callable[[], object] = lambd
         os.replace(beside, path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None  # where a disk is full, the system tells none
+        if isinstance(error, OSError):  # of a full disk, the system does not tell the file
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
