@@ -111,7 +111,7 @@ class EDENet(nn.Module):
                 submodels = [ResNet18(count, each) for count, each in zip(classes, widths, strict=True)]
             except (TypeError, ValueError, RuntimeError, OverflowError) as error:
                 raise UserError(f"{path} does not describe an EDE-Net ({error!r}): make it anew") from error
-        net = cls(submodels, content["flip_average"])
+        net = cls(submodels, content.get("flip_average", False))
         checkpoint.load_weights(net, state, path, assign=True)
         net.meta = {name: value for name, value in content.items() if name != "model"}
         return net.to(memory_format=torch.channels_last).eval()

@@ -54,20 +54,15 @@ def test_the_paper_recipe_is_the_methods_table():
     assert settings({}, sequence=True).finetune_batch_size == 128
 
 
-@pytest.mark.parametrize("sequence", [False, True])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipes_values_are_accepted_and_an_option_goes_before_them(recipe, sequence):
-    made = settings({"recipe": recipe, "epochs": 7}, sequence)
-    assert made.epochs == 7
-    for name in options.names(sequence):
-        options.require(name, getattr(made, name), OPTIONS[name].check)
+def test_a_recipes_values_are_accepted_and_an_option_goes_before_them(recipe):
+    for sequence in (False, True):
+        made = settings({"recipe": recipe, "epochs": 7}, sequence)
+        assert made.epochs == 7
+        options.require_arguments(**{name: getattr(made, name) for name in options.names(sequence)})
 
 
-@pytest.mark.parametrize(
-    ("wrong", "near"),
-    [("epoch", "epochs"), ("unlabelled", "unlabeled"), ("lamda_u", "lambda_u"), ("checkpoints_root", "checkpoint_root"),
-     ("splt_type", "split_type"), ("purne", "prune")],
-)  # fmt: skip
+@pytest.mark.parametrize(("wrong", "near"), [("epoch", "epochs"), ("splt_type", "split_type"), ("purne", "prune")])
 def test_a_mistyped_name_is_answered_with_the_nearest_of_options_and_arguments(refusal, wrong, near):
     message = refusal(command.parse_call, f"train_model({wrong}=1)", [train_classifier.train_model])
     assert f'unknown option "{wrong}": did you mean "{near}"' in message
@@ -103,25 +98,17 @@ def test_every_option_has_a_range_and_refuses_the_rest_by_name(refusal, name):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"unlabeled_batch_size": 10**9}, {"unlabeled_views": 10**6}, {"padding": 10**9}, {"widths": [2**63] * 4},
-     {"widths": (1, 2, 3, True)}, {"seed": 10**4000}, {"seed": 2**32}, {"finetune_batch_size": 1}, {"batch_size": 0},
-     {"sharpening": 1e-9}, {"lambda_u": 1e308}, {"lr": 1e300}, {"image_size": 15}, {"recipe": "papr"}],
-    ids=lambda wrong: next(iter(wrong)),
+    [{"unlabeled_views": 10**6}, {"padding": 10**9}, {"widths": [2**63] * 4}, {"widths": (1, 2, 3, True)},
+     {"seed": 2**32}, {"finetune_batch_size": 1}, {"batch_size": 0}, {"sharpening": 1e-9}, {"lambda_u": 1e308},
+     {"lr": 1e300}, {"image_size": 15}, {"prune": 1}, {"seeds": [0, 0]}, {"seeds": 3}, {"kind": "replai"}],
+    ids=str,
 )  # fmt: skip
 def test_what_no_training_survives_is_refused(refusal, wrong):
-    assert refusal(settings, wrong).startswith(f"{next(iter(wrong))}=")
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"prune": 1}, {"rehearsal_size": 0}, {"seeds": [0, 0]}, {"seeds": 3}, {"kind": "replai"}, {"device": 5}]
-)
-def test_arguments_of_the_entry_functions_are_checked_too(refusal, wrong):
     assert refusal(options.require_arguments, **wrong).startswith(f"{next(iter(wrong))}=")
 
 
 def test_what_decides_a_result_is_recorded_and_what_does_not_is_not():
-    what = ("run", "update", "network", "mixmatch", "other", "choice", "compression", "memory", "finetune")
-    decided = settings({"class_order": (1, 0)}).deciding(*what)
+    decided = settings({"class_order": (1, 0)}).deciding(*{option.decides for option in OPTIONS.values()} - {""})
     assert json.loads(json.dumps(decided)) == decided
     places = {"data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "save_every"}
     ways = {"dry_run", "compile", "deterministic", "recipe"}  # of computing the same

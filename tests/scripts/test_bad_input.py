@@ -19,9 +19,9 @@ from utils.running.errors import UserError, told
 
 
 def refused(function, *arguments, **options) -> str:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises((UserError, OSError)) as caught:
         function(*arguments, **options)
-    message = str(caught.value)
+    message = told(caught.value)
     assert message.isprintable(), "one line"
     assert len(message) < 2000
     return message

@@ -34,7 +34,7 @@ def disturbed(folder, command, seed: int, numbers: list[int]) -> list[int]:
         started.signal(number)
         codes.append(started.wait())
         if number != signal.SIGKILL and codes[-1] != 0:
-            assert "the same command goes on from there" in one_line(started.err)
+            assert "the same command, without restart=True, goes on from there" in one_line(started.err)
     processes.run(folder, *command)
     return codes
 
