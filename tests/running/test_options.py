@@ -108,7 +108,9 @@ def test_what_no_training_survives_is_refused(refusal, wrong):
 
 
 def test_what_decides_a_result_is_recorded_and_what_does_not_is_not():
-    decided = settings({"class_order": (1, 0)}).deciding(*{option.decides for option in OPTIONS.values()} - {""})
+    decided = settings({"class_order": (1, 0)}).deciding(
+        *{option.decides for option in OPTIONS.values()} - {"", "data"}
+    )
     assert json.loads(json.dumps(decided)) == decided
     places = {"data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "save_every"}
     ways = {"dry_run", "compile", "deterministic", "recipe"}  # of computing the same
