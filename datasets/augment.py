@@ -57,15 +57,15 @@ def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
     Returns: float32 [B, 3, S, S] in [0, 1].
     """
     count, _, side, _ = images.shape
-    constants = _constants(side, images.device)
+    white = _constants(side, images.device)[1]
     # A pixel's three bytes make one int32, which is gathered at once. Number 0 is black.
     red, green, blue = images.flatten(2).int().unbind(1)
     pixels = torch.empty(1 + count * side * side, dtype=torch.int32, device=images.device)
     pixels[0] = 0
     torch.add(red, green, alpha=1 << 8, out=pixels[1:].view(count, -1)).add_(blue, alpha=1 << 16)
-    picked = pixels.index_select(0, _source_pixels(values, transform, constants).flatten())
+    picked = pixels.index_select(0, _source_pixels(values, transform, side).flatten())
     # Each of the three bytes in its place over 255 in that place: the quotient is that of the byte and 255.
-    return (picked.view(count, 1, side, side) & constants.white) / constants.white
+    return (picked.view(count, 1, side, side) & white) / white
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -73,46 +73,43 @@ def scaled(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-@dataclass(frozen=True)
-class _Constants:
-    """What depends on the size of the images only; `count` and `white` are int32, the others float64."""
-
-    count: Tensor  # 0 … side − 1
-    white: Tensor  # [3, 1, 1]: 255 in the place of each of a pixel's three bytes
-    turn: Tensor  # [6, 2]
-    offset: Tensor  # [6, 1]: see `_rotation`
-
-
 @lru_cache
-def _constants(side: int, device: torch.device) -> _Constants:
+def _constants(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What depends on the size of the images only.
+
+    Returns: int32 [side], 0 … side − 1; int32 [3, 1, 1], 255 in the place of each of a pixel's three bytes; float64
+        [6, 2] and [6, 1], matrix and offset of the rotation, see `_source_pixels`.
+    """
     count = torch.arange(side, dtype=torch.int32)
     white = torch.tensor([255, 255 << 8, 255 << 16], dtype=torch.int32).view(3, 1, 1)
     first = (side - 1) / 2  # from the first pixel's centre to the image's
     turn = torch.tensor([[-first, -first], [-first, first], [0, 1], [1, 0], [1, 0], [0, -1]], dtype=torch.float64)
     offset = torch.tensor([side / 2, side / 2, 0, 0, 0, 0], dtype=torch.float64).view(6, 1)
-    return _Constants(*(constant.to(device) for constant in (count, white, turn * 65536, offset * 65536 + 0.5)))
+    return tuple(constant.to(device) for constant in (count, white, turn * 65536, offset * 65536 + 0.5))
 
 
-def _source_pixels(values: Draw, transform: Transform, constants: _Constants) -> Tensor:
+def _source_pixels(values: Draw, transform: Transform, side: int) -> Tensor:
     """Which pixel of the batch each output pixel shows, counted from 1 in the order of [B, S, S]; 0 for none.
 
     Walks the transforms backwards: rotation, then flip, then crop. All three are linear in the output pixel's row and
     column, in the 16.16 fixed-point numbers of Pillow's nearest-neighbour transform, so that no pixel is rounded
     differently. Returns int32 [B, S, S]. Inside, x and y are the two halves of one tensor [2, B, …].
     """
-    side = len(constants.count)
     corner = torch.stack((values.left, values.top)).int().sub_(transform.padding)
-    start, by_row, by_column = moves = _rotation(
-        values.angle if transform.degrees > 0 else torch.zeros_like(values.angle), constants
-    )
+    # Where the first pixel's centre lies before the rotation, and how far from there a row and a column lead: (x, y) is
+    # S/2 − (S−1)/2 · (cos + sin, cos − sin), a row (sin, cos), a column (cos, −sin). All in one product: [3, 2, B].
+    count, _, turn, offset = _constants(side, corner.device)
+    radians = torch.deg2rad(values.angle.double() * (transform.degrees > 0)).neg_()
+    turned = torch.addmm(offset, turn, torch.stack((torch.cos(radians), torch.sin(radians))))
+    start, by_row, by_column = moves = turned.floor_().int().view(3, 2, -1)
     # Column side − 1 − (x >> 16), the mirrored one, is (65536 · side − 1 − x) >> 16.
     mirrored = values.mirrored.int()
     moves[:, 0].mul_(1 - 2 * mirrored)
     start[0].add_(mirrored, alpha=65536 * side - 1)
     # From here on x and y begin at the first of the image's pixels that were cropped.
     start += corner.clamp(max=0).mul_(65536)
-    rows = start[..., None, None] + by_row[..., None, None] * constants.count.view(-1, 1)
-    position = rows + by_column[..., None, None] * constants.count
+    rows = start[..., None, None] + by_row[..., None, None] * count.view(-1, 1)
+    position = rows + by_column[..., None, None] * count
     # A distance to an end of what was cropped is negative outside, and so is then what their bits joined by "or" make:
     # the sign alone makes the mask. That takes a third of the time of comparisons.
     last = corner.abs().mul_(-65536).add_(65536 * side - 1)
@@ -124,14 +121,3 @@ def _source_pixels(values: Draw, transform: Transform, constants: _Constants) ->
     first = torch.arange(1, end, side * side, dtype=torch.int32, device=mirrored.device)
     first.add_(top, alpha=side).add_(left)
     return column.add_(row, alpha=side).add_(first[:, None, None]).bitwise_and_(inside)
-
-
-def _rotation(angle: Tensor, constants: _Constants) -> Tensor:
-    """Where the first pixel's centre lies before the rotation, and how far from there a row and a column lead.
-
-    (x, y) = S/2 − (S−1)/2 · (cos + sin, cos − sin); a row is (sin, cos), a column (cos, −sin): all of them in one
-    product. Returns int32 [3, 2, B], in 16.16.
-    """
-    radians = torch.deg2rad(angle.double()).neg_()
-    turned = torch.addmm(constants.offset, constants.turn, torch.stack((torch.cos(radians), torch.sin(radians))))
-    return turned.floor_().int().view(3, 2, -1)

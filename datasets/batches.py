@@ -27,10 +27,6 @@ class Part:
     transform: Transform
     views: int = 1
 
-    def __post_init__(self) -> None:
-        if len(self.images) == 0 or self.size < 1:
-            raise ValueError(f"a batch part of {self.size} rows cannot be drawn from {len(self.images)} images")
-
 
 @dataclass(frozen=True)
 class Rows:

@@ -1,34 +1,30 @@
 """`python -m datasets.stand_ins [FOLDER]`: small stand-in files in exactly the official formats of the known data sets.
 
-They hold drawn pictures (`datasets.pictures`) that a small network can learn, though not perfectly, so that
-demonstrations and tests go through the same readers as real data. Nothing learned on them says anything about real
-images.
+They hold drawn patterns that a small network can learn, though not perfectly, so that demonstrations and tests go
+through the same readers as real data. Nothing learned on them says anything about real images.
 """
 
 import argparse
 import gzip
+import hashlib
 import io
-import math
+import os
 import pickle
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import scipy.io
+from torchvision.datasets.utils import calculate_md5
 
-from datasets import files, pictures
-from datasets.catalog import CATALOG, canonical_name
+from datasets import files
+from datasets.catalog import CATALOG
+from datasets.naming import canonical_name
 from utils.running import checkpoint
-from utils.running.errors import UserError
-
-PARTS = ("train", "test")
-SHAPES, TEXTURES = tuple(pictures.SHAPES), tuple(pictures.TEXTURES)
-GOLDEN = 0.618034  # multiples of it, modulo 1, spread evenly: classes that follow each other differ in hue
-
-Labelled = tuple[np.ndarray, np.ndarray]  # uint8 pictures and int64 labels, in the same random order
+from utils.running.errors import UserError, told
 
 
 def write(
@@ -45,131 +41,77 @@ def write(
     `classes` is the number of CIFAR-100 classes; the other sets have ten. The same arguments give the same files, and a
     class's pictures depend on `seed` and their number alone. Every file is written whole or not at all.
 
-    Raises: `UserError` if an argument is out of range, the folder cannot be written to, or it holds data files that are
-        no stand-ins (then nothing is written).
+    Raises: `UserError` if a number is too small, or in the place of a file lies one that is no stand-in (then nothing
+        is written).
     """
-    for option, value, least, most in (
-        ("train_per_class", train_per_class, 1, 10_000),
-        ("test_per_class", test_per_class, 1, 10_000),
-        ("classes", classes, 1, 100),
-        ("seed", seed, 0, 2**32),
-    ):
-        if type(value) is not int or not least <= value <= most:
-            raise UserError(f"{option}={value!r}: expected a whole number from {least} to {most}")
-    folder = files.usable(folder)
-    before = _stand_ins_only(folder)
-    contents: dict[str, bytes] = {}
-    for name in map(canonical_name, sets):
-        drawing, contents_of = _FORMATS[name]
-        number = classes if name == "cifar100" else 10
-        counts = {"train": train_per_class, "test": test_per_class}
-        streams = {part: (seed, list(_FORMATS).index(name), PARTS.index(part)) for part in PARTS}
-        parts = {part: _draw(drawing, number, counts[part], streams[part]) for part in PARTS}
-        contents |= contents_of(name, parts, number)
-    written = {(files.md5(data), name) for name, data in contents.items()}
-    # Listed first, and the old ones until all are replaced: should this end half way, every stand-in is on the list.
-    _write(folder / files.MARKER, _marker(before | written))
-    for name, data in contents.items():
-        _write(folder / name, data)
-    _write(folder / files.MARKER, _marker({*written, *(old for old in before if old[1] not in contents)}))
-
-
-def _stand_ins_only(folder: Path) -> set[tuple[str, str]]:
-    """(MD5, file name) of the stand-ins on the folder's marker, once it is sure that no other data lies there."""
-    listed = files.stand_ins(folder)
-    for name in (name for entry in CATALOG.values() for name in entry.archive.names):
-        path = files.find(folder, name)
-        if path is not None and (files.md5(files.read_bytes(path)), name) not in listed:
+    if min(train_per_class, test_per_class, classes, seed + 1) < 1:
+        raise UserError("expected at least one picture a class, and a seed from 0")
+    folder, sets = Path(os.path.expanduser(folder)), [canonical_name(name) for name in sets]
+    before = files.stand_ins(folder)
+    for name in (name for known in sets for part in CATALOG[known].parts.values() for name in part):
+        path = folder / name
+        if path.exists() and f"{calculate_md5(str(path))}  {name}" not in before:
             raise UserError(
                 f"{path} is no stand-in that {folder / files.MARKER} lists, and real data is not overwritten: "
-                "give another folder, or move the file away"
+                f"give another folder, or move the file away"
             )
-    return listed
+    contents: dict[str, bytes] = {}
+    for name in sets:
+        class_names = [f"pattern {k}" for k in range(classes if name == "cifar100" else 10)]
+        for part, count in (("train", train_per_class), ("test", test_per_class)):
+            images, labels = _pictures(name, part, len(class_names), count, seed)
+            contents |= _packed(list(CATALOG[name].parts[part]), images, labels, class_names)
+    lines = {f"{hashlib.md5(data, usedforsecurity=False).hexdigest()}  {name}" for name, data in contents.items()}
+    # Listed first, beside the old ones: should this end half way, every stand-in is on the list.
+    for name, data in {files.MARKER: "\n".join(sorted(before | lines)).encode(), **contents}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_bytes(folder / name, data)
 
 
-def _marker(stand_ins: set[tuple[str, str]]) -> bytes:
-    lines = sorted(f"{digest}  {name}" for digest, name in stand_ins)
-    return "\n".join(("Stand-in data: drawn pictures, not the real data sets. Its files:", *lines, "")).encode()
+def _pictures(name: str, part: str, classes: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` pictures of every class, shuffled: uint8 [N, 3, 32, 32] and labels int64 [N].
+
+    A class is three plane waves, each of a direction, a wavelength and a colour. Chance decides how strong each is, and
+    where it lies, so that the mean of a class's pictures is grey; and adds a wave of no class, and noise.
+    """
+    images, number = [], list(CATALOG).index(name)
+    for k in range(classes):
+        chance = np.random.default_rng((number, k, part == "test", seed))
+        of_class = np.tile(np.random.default_rng((number, k)).normal(size=(3, 5)), (count, 1, 1))
+        waves = np.concatenate([of_class, chance.normal(size=(count, 1, 5))], axis=1)  # [count, 4, 5]
+        x, y = np.exp(4j * np.pi * waves[..., :2, None] * np.arange(32) / 32).transpose(
+            2, 0, 1, 3
+        )  # each [count, 4, 32]
+        start = chance.uniform(0.5, 1.5, (count, 4, 1)) * np.exp(2j * np.pi * chance.random((count, 4, 1)))
+        colours = (0.15 * waves[..., 2:] * start).transpose(0, 2, 1)  # [count, 3, 4]
+        picture = 0.5 + ((colours[:, :, None] * y.transpose(0, 2, 1)[:, None]) @ x[:, None]).real
+        images.append(picture + chance.normal(0, 0.1, picture.shape))
+    order = np.random.default_rng((number, part == "test", seed)).permutation(classes * count)
+    pixels = np.rint(255 * np.concatenate(images)[order].clip(0, 1)).astype(np.uint8)
+    return pixels, np.repeat(np.arange(classes), count)[order]
 
 
-def _draw(
-    drawing: Callable[[int, int, np.random.Generator], np.ndarray], classes: int, count: int, stream: tuple[int, ...]
-) -> Labelled:
-    """`count` pictures of every class, shuffled. Every class draws from a random stream of its own."""
-    images = np.concatenate([drawing(k, count, np.random.default_rng((*stream, k))) for k in range(classes)])
-    labels = np.repeat(np.arange(classes), count)
-    order = np.random.default_rng((*stream, classes)).permutation(len(labels))
-    return images[order], labels[order]
-
-
-def _kind(k: int) -> tuple[str, str]:
-    """Shape and texture of figure k: both change from class to class, and a hundred classes use every pair once."""
-    return SHAPES[k % 10], TEXTURES[(k + k // 10) % 10]
-
-
-def _cifar_files(name: str, parts: dict[str, Labelled], classes: int) -> dict[str, bytes]:
-    contents = {}
-    for part, (images, labels) in parts.items():
-        *batches, meta = CATALOG[name].archive.parts[part]
-        rows_of = np.array_split(np.arange(len(labels)), len(batches))
-        for number, (batch, rows) in enumerate(zip(batches, rows_of, strict=True), start=1):
-            label_lists = {"labels": labels[rows].tolist()}
-            if name == "cifar100":
-                label_lists = {"fine_labels": labels[rows].tolist(), "coarse_labels": (labels[rows] // 5).tolist()}
-            content = {
-                "batch_label": f"{part}ing batch {number} of {len(batches)}",
-                **label_lists,
-                "data": images[rows].reshape(-1, 3072),
-                "filenames": [f"{part}_{row}.png" for row in rows],
-            }
-            contents[batch] = pickle.dumps(content, protocol=2)
-    class_names = [f"{texture} {shape}" for shape, texture in map(_kind, range(classes))]
-    if name == "cifar100":
-        coarse_names = [f"group {group}" for group in range(math.ceil(classes / 5))]
-        content = {"fine_label_names": class_names, "coarse_label_names": coarse_names}
-    else:
-        content = {"num_cases_per_batch": len(parts["test"][1]), "label_names": class_names, "num_vis": 3072}
-    return contents | {meta: pickle.dumps(content, protocol=2)}
-
-
-def _mnist_files(name: str, parts: dict[str, Labelled], _classes: int) -> dict[str, bytes]:
-    contents = {}
-    for part, arrays in parts.items():
-        for file_name, array in zip(CATALOG[name].archive.parts[part], arrays, strict=True):
-            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-            contents[file_name] = gzip.compress(header + array.astype(np.uint8).tobytes(), mtime=0)
-    return contents
-
-
-def _svhn_files(name: str, parts: dict[str, Labelled], _classes: int) -> dict[str, bytes]:
-    contents = {}
-    for part, (images, labels) in parts.items():
-        [file_name] = CATALOG[name].archive.parts[part]
-        ten_for_zero = np.where(labels == 0, 10, labels).astype(np.uint8)
-        buffer = io.BytesIO()
-        scipy.io.savemat(buffer, {"X": images.transpose(2, 3, 1, 0), "y": ten_for_zero[:, None]}, do_compression=True)
-        # The first 116 bytes are free text; scipy puts the time there, which would differ from run to run.
-        contents[file_name] = b"MATLAB 5.0 MAT-file, stand-in data".ljust(116) + buffer.getvalue()[116:]
-    return contents
-
-
-# What is drawn for a class, (class, count, generator) → pictures, and how it is packed into files.
-_FORMATS = {
-    "cifar100": (lambda k, n, rng: pictures.objects(*_kind(k), k * GOLDEN, n, rng), _cifar_files),
-    "cifar10": (lambda k, n, rng: pictures.objects(*_kind(k), 0.5 + k * GOLDEN, n, rng), _cifar_files),
-    "mnist": (pictures.grey_digits, _mnist_files),
-    "fashionmnist": (lambda k, n, rng: pictures.grey_objects(*_kind(k), n, rng), _mnist_files),
-    "svhn": (pictures.colour_digits, _svhn_files),
-}
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file, whole or not at all, and the folders it lies in."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent} cannot be made ({error.strerror}): give another folder") from error
-    checkpoint.write_bytes(path, content)
+def _packed(places: list[str], images: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, bytes]:
+    """The files of a part, by their places: in the form of CIFAR's, MNIST's or SVHN's."""
+    if places[0].startswith("cifar"):
+        *batches, meta = places
+        pieces = [np.array_split(values, len(batches)) for values in (images.reshape(-1, 3072), labels)]
+        fine = "fine_" if "100" in meta else ""
+        found = {
+            batch: {"data": pixels, f"{fine}labels": numbers.tolist()}
+            for batch, pixels, numbers in zip(batches, *pieces, strict=True)
+        }
+        found[meta] = {f"{fine}label_names": class_names}
+        return {place: pickle.dumps(content, protocol=2) for place, content in found.items()}
+    if len(places) == 2:
+        grey = images[:, 0, 2:-2, 2:-2], labels.astype(np.uint8)
+        heads = [struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) for array in grey]
+        packed = [gzip.compress(head + array.tobytes(), mtime=0) for head, array in zip(heads, grey, strict=True)]
+        return dict(zip(places, packed, strict=True))
+    written, digits = io.BytesIO(), np.where(labels == 0, 10, labels).astype(np.uint8)
+    scipy.io.savemat(written, {"X": images.transpose(2, 3, 1, 0), "y": digits[:, None]}, do_compression=True)
+    # The first 116 bytes are free text; SciPy puts the time there, which would differ from run to run.
+    return {places[0]: b"MATLAB 5.0 MAT-file, stand-in data".ljust(116) + written.getvalue()[116:]}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -182,8 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         write(**vars(options))
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(told(error), file=sys.stderr)
         return 2
     print(f"Stand-in files are in {options.folder}: give data_root={options.folder!r} to use them.")
     return 0

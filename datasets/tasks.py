@@ -6,16 +6,14 @@ labels count from 0 inside a task.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from itertools import pairwise
 
 import torch
 
-from datasets.images import Images, ImageSet, measured
+from datasets.images import Channels, Images, ImageSet, measured
 from utils.running.errors import UserError
 from utils.running.randomness import generator
-
-Channels = tuple[float, float, float]
 
 
 class OutOfReach(RuntimeError):  # noqa: N818 - the word of the protocol
@@ -49,15 +47,14 @@ class Task:
     std: Channels
     mirror: bool
     stand_in: bool
-    training_images: Images = field(repr=False)
+    training_images: InitVar[Images]
     fingerprint: str = ""
     _open: bool = False
 
-    def __post_init__(self) -> None:
-        self._kept: Images | None = self.training_images
-        local = Images(self._kept.images, self._kept.labels - self.first, self._kept.indices)
+    def __post_init__(self, training_images: Images) -> None:
+        self._kept: Images | None = training_images
+        local = Images(training_images.images, training_images.labels - self.first, training_images.indices)
         self.fingerprint = local.fingerprint()
-        del self.training_images
 
     @property
     def num_classes(self) -> int:

@@ -47,7 +47,7 @@ def readers(data: Path, run: Path) -> Found:
         run / "results.json": partial(compare.read, [str(run), str(other)]),
     }
     for name in ("cifar100", "cifar10", "mnist", "svhn"):
-        for file in catalog.CATALOG[name].archive.parts["train"]:
+        for file in catalog.CATALOG[name].parts["train"]:
             found[files.find(data, file)] = partial(catalog.load, name, data, "train")
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
     for kind in ("png", "jpg", "bmp", "ppm", "tif", "webp"):

@@ -1,6 +1,5 @@
 """What the tests of data sets share: a few drawn pictures of every set, and how a refusal is looked at."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 import torchvision
 
 from datasets import files, stand_ins
-from utils.running.errors import UserError
+from utils.running.errors import UserError, told
 
 torch.set_num_threads(1)
 
@@ -35,41 +34,17 @@ def no_network(monkeypatch):
 
     for source in (torchvision.datasets.CIFAR10, torchvision.datasets.MNIST, torchvision.datasets.SVHN):
         monkeypatch.setattr(source, "download", offline)
-    files._warn_of_checksums.cache_clear()
+    files._warn.cache_clear()
 
 
 @pytest.fixture
 def refusal():
-    """Calls what has to end in a `UserError`, and returns its message: one line of at most 500 characters."""
+    """Calls what has to end in an error that a user can mend, and returns what is told of it."""
 
     def message_of(function, *arguments, **options) -> str:
-        with pytest.raises(UserError) as caught:
+        with pytest.raises((UserError, OSError)) as caught:
             function(*arguments, **options)
-        message = str(caught.value)
-        assert message.isprintable()
-        assert len(message) <= 500
-        return message
+        assert len(told(caught.value)) <= 500
+        return told(caught.value)
 
     return message_of
-
-
-@pytest.fixture
-def closed():
-    """Closes a file or folder, also to a test that runs as root, and opens it again afterwards."""
-    opened = []
-
-    def close(path: Path) -> Path:
-        opened.append((path, path.stat().st_mode))
-        path.chmod(0)
-        if os.geteuid() == 0:
-            for parent in path.parents[: len(path.parts) - 3]:  # that another user comes as far as the path
-                opened.append((parent, parent.stat().st_mode))
-                parent.chmod(0o777)
-            os.seteuid(65534)
-        return path
-
-    yield close
-    if os.getuid() == 0:
-        os.seteuid(0)
-    for path, mode in reversed(opened):
-        path.chmod(mode)

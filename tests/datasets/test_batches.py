@@ -33,24 +33,18 @@ def numbers(view):
     return (view[:, 0, 0, 0] * 255).round().int().tolist()
 
 
-@pytest.mark.parametrize(("count", "size"), [(10, 4), (10, 5), (12, 12), (7, 3), (3, 8), (1, 5), (16, 32), (5, 13)])
-def test_every_image_is_drawn_equally_often_over_the_passes(count, size):
+@pytest.mark.parametrize(("count", "size"), [(10, 4), (12, 12), (7, 3), (3, 8), (1, 5), (16, 32), (5, 13)])
+def test_every_image_is_drawn_equally_often_with_its_label_and_no_batch_is_ragged(count, size):
     drawing, seen = batches(part(count, size)), []
     for number in range(count):  # count batches of size rows are size whole passes
         (rows,) = drawing.draw(number)
-        seen += numbers(rows.views[0])
+        found = numbers(rows.views[0])
+        assert len(found) == size
+        assert rows.labels.tolist() == [10 * image for image in found]
+        seen += found
         times = Counter(seen)
         assert max(times.values()) - min(times[image] for image in range(count)) <= 1, "at any moment"
     assert Counter(seen) == dict.fromkeys(range(count), size)
-
-
-@pytest.mark.parametrize(("count", "size"), [(10, 4), (3, 8), (1, 5)])
-def test_no_batch_is_ragged(count, size):
-    drawing = batches(part(count, size, views=2))
-    for number in range(9):
-        (rows,) = drawing.draw(number)
-        assert [len(view) for view in rows.views] == [size, size]
-        assert len(rows.labels) == size
 
 
 def test_a_pass_is_in_an_order_of_its_own():
@@ -60,18 +54,9 @@ def test_a_pass_is_in_an_order_of_its_own():
     assert tuple(range(20)) not in orders
 
 
-def test_labels_belong_to_their_images():
-    drawing = batches(part(10, 4))
-    for number in range(12):
-        (rows,) = drawing.draw(number)
-        assert rows.labels.tolist() == [10 * image for image in numbers(rows.views[0])]
-
-
 def whole(batch):
-    return [
-        *(view for rows in batch for view in rows.views),
-        *(rows.labels for rows in batch if rows.labels is not None),
-    ]
+    views = [view for rows in batch for view in rows.views]
+    return [*views, *(rows.labels for rows in batch if rows.labels is not None)]
 
 
 def equal(one, other):
@@ -79,23 +64,15 @@ def equal(one, other):
 
 
 def moving(key=(0, "task", "phase")):
-    return Batches(
-        [
-            Part(speckled(11), torch.arange(11), 4, MOVING),
-            Part(speckled(7, seed=1), None, 5, MOVING, views=2),
-        ],
-        steps_per_epoch=3,
-        key=key,
-    )
+    parts = [Part(speckled(11), torch.arange(11), 4, MOVING), Part(speckled(7, seed=1), None, 5, MOVING, views=2)]
+    return Batches(parts, steps_per_epoch=3, key=key)
 
 
 def test_batch_n_is_the_same_whatever_was_drawn_before():
-    sequential = moving()
+    sequential, jumping = moving(), moving()
     in_order = [sequential.draw(number) for number in range(14)]
     for number in (13, 0, 7, 7, 3, 12, 1):
         assert equal(in_order[number], moving().draw(number)), "by a fresh sequence"
-    jumping = moving()
-    for number in (13, 0, 7, 7, 3, 12, 1):
         assert equal(in_order[number], jumping.draw(number)), "by one that jumps"
 
 
@@ -113,47 +90,25 @@ def test_another_key_draws_something_else(key):
     assert not any(torch.equal(a, b) for a, b in zip(whole(one)[:3], whole(other)[:3], strict=True))
 
 
-def test_two_views_are_of_the_same_images():
+def test_views_are_of_the_same_images_augmented_differently_and_anew_every_time():
     drawing = batches(part(20, 6, labelled=False, views=3))
     for number in range(5):
         (rows,) = drawing.draw(number)
         assert numbers(rows.views[0]) == numbers(rows.views[1]) == numbers(rows.views[2])
-
-
-def test_two_views_are_augmented_differently():
     images = speckled(20)
+    before = images.clone()
     (rows,) = batches(Part(images, None, 20, MOVING, views=2)).draw(0)
     different = [not torch.equal(one, two) for one, two in zip(*rows.views, strict=True)]
     assert sum(different) >= 18, "but for chance, every image"
-
-
-def test_an_image_is_augmented_anew_every_time():
     (one,), (two,) = (batches(Part(speckled(1), None, 1, MOVING)).draw(number) for number in (0, 1))
     assert not torch.equal(one.views[0], two.views[0])
+    rows.views[0].zero_()
+    assert torch.equal(images, before), "the images are never written to"
 
 
-def test_the_unlabelled_order_has_nothing_to_do_with_the_labelled_one():
-    drawing = batches(part(30, 30), part(30, 30, labelled=False))
-    orders = [[numbers(rows.views[0]) for rows in drawing.draw(number)] for number in range(3)]
-    for labelled, unlabelled in orders:
-        assert labelled != unlabelled
+def test_a_parts_order_has_nothing_to_do_with_another_parts():
+    alone, together = batches(part(30, 30)), batches(part(30, 30), part(30, 30, labelled=False))
+    for number in range(3):
+        labelled, unlabelled = (numbers(rows.views[0]) for rows in together.draw(number))
+        assert labelled == numbers(alone.draw(number)[0].views[0])
         assert sum(a == b for a, b in zip(labelled, unlabelled, strict=True)) < 8
-
-
-def test_a_part_is_the_same_with_or_without_a_part_after_it():
-    alone, together = batches(part(9, 4)), batches(part(9, 4), part(5, 3, labelled=False))
-    for number in range(6):
-        assert torch.equal(alone.draw(number)[0].views[0], together.draw(number)[0].views[0])
-
-
-def test_the_images_are_never_written_to():
-    images = speckled(9)
-    before = images.clone()
-    Batches([Part(images, None, 4, MOVING)], 1, (0,)).draw(0)[0].views[0].zero_()
-    assert torch.equal(images, before)
-
-
-@pytest.mark.parametrize(("count", "size"), [(0, 4), (4, 0)])
-def test_a_part_without_images_or_rows_is_refused(count, size):
-    with pytest.raises(ValueError, match="cannot be drawn"):
-        part(count, size)

