@@ -7,6 +7,7 @@ python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_r
 python trainMTIL.py 'demo()'
 """
 
+from train_EDE_Net import evaluate, predict
 from utils.running import command, processes
 from utils.running.options import require_arguments, settings
 
@@ -26,21 +27,17 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
 
     Returns: the results of all data sets trained so far, as written to `MTIL/classifier_resnet18/results.json`; of a
         dry run the trainings and their seconds.
-
-    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
     chosen = settings({"batch_size": batch_size, **options}, sequence=True)
     require_arguments(num_class=num_class)
     from utils.method import sequence, stage_one
     from utils.results import figures, report
-    from utils.running.run import Run
 
     names = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type])
     results = None
     for name in processes.share(names):
         tasks = sequence.tasks(chosen, [name], num_class)
-        configuration = sequence.classifier_configuration(chosen, tasks[0], num_class)
-        with Run(sequence.classifier_folder(chosen), chosen, configuration, own=[f"model_{name}"]) as run:
+        with sequence.begin_classifier(chosen, tasks, dataset=name, num_class=num_class) as run:
             for task in run.each(tasks, "stage one, data sets"):
                 stage_one.train_temporary(run, task, stage_one.Foreign())
             results = report.sequence_one([*run.recorded("model_*").values()])
@@ -55,12 +52,9 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         data_list: two data sets or more, in the order of learning; the shorter sequences' networks are kept.
         num_per_class: exemplars of every class of every data set.
         batch_size: exemplars a batch.
-        **options: see `utils.running.options`, all by name.
 
     Returns: the results of all networks so far, as written to `MTIL/EDE_Net_resnet18/results.json`; of a dry run the
         trainings and their seconds.
-
-    Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
     chosen = settings({"finetune_batch_size": batch_size, **options}, sequence=True)
     require_arguments(num_per_class=num_per_class)
@@ -71,60 +65,39 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
     from utils.running.run import Run
 
     names = sequence.known_names(data_list, least=2)
+    tasks, memory = sequence.tasks(chosen, names, num_per_class=num_per_class), Memory(per_class=num_per_class)
     submodels = sequence.submodels_of(chosen)
-    own = [sequence.network_name(names[:count], num_per_class) for count in range(1, len(names) + 1)]
-    with Run(sequence.network_folder(chosen), chosen, {}, own=own) as run:
-        before, tasks = None, sequence.tasks(chosen, names)
+    own = [f"model_{'_'.join(names[:count])}_{num_per_class}" for count in range(1, len(names) + 1)]
+    with Run(sequence.folder(chosen, "EDE_Net"), chosen, {}, own=own) as run:
+        stages = stage_two.Stages(run, memory)
         for task in run.each(tasks, "stage two, data sets"):
             joined = tasks[: task.index + 1]
-            run.configuration = sequence.network_configuration(chosen, joined, num_per_class)
-            memory = Memory(per_class=num_per_class)
-            stage = sequence.stage(run, joined, before, submodels, memory)
-            if not stage.done:
-                net = stage_two.after(run, before, memory)
-                net.grow(submodels.load(run, task))
-                stage_two.remember(run, net, memory, task)
-                batches = stage_two.exemplar_batches(run, memory, joined)
-                progress = stage_two.finetune(run, stage, net, batches) if task.index > 0 else None
-                sequence.save(stage, net, memory, joined, progress, batches.steps_per_epoch, submodels)
-            before = stage
+            run.configuration = sequence.joined_configuration(chosen, joined, num_per_class)
+            if stages.done(task, stage_two.made_from(chosen, task, submodels, memory), own[task.index]):
+                continue
+            net = stages.before()
+            net.grow(submodels.load(run, task))
+            stage_two.remember(run, net, memory, task)
+            batches = sequence.exemplar_batches(run, memory, joined)
+            if task.index > 0:
+                stages.finetune(net, batches)
+            alone = [submodels.record(each)["results"]["test_accuracy"] for each in joined]
+            stages.save(net, joined, updates=stages.progress.epoch * batches.steps_per_epoch, alone=alone)
         networks = run.recorded("model_*").values()
         results = report.sequence_two([each for each in networks if len(each["configuration"]["data_list"]) > 1])
-        if before.model and not run.dry:
-            title = report.sequence_title(names)
-            figures.exemplars(run.folder / f"exemplars_{own[-1][6:]}", *stage_two.exemplars_of(before), title)
+        if stages.current.model and not run.dry:
+            classes, title = stages.load(stages.current).meta["class_names"], report.sequence_title(names)
+            figures.exemplars(run.folder / f"exemplars_{own[-1][6:]}", memory.images(), classes, title)
         return run.finish(results, report.sequence_two_table(results), figures.sequence_two)
 
 
-def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
-    """Counts again, from the saved files, what training reported of a folder's networks; see `train_EDE_Net.py`."""
-    require_arguments(stage=stage, device=device)
-    from utils.results import evaluate as evaluation
-
-    return evaluation.evaluate(folder, stage, data_root, dataset, device)
-
-
-def predict(image, checkpoint, top=5, device="auto"):
-    """Prints the likeliest classes of an image file, with the data set each is of; see `train_EDE_Net.py`."""
-    require_arguments(top=top, device=device)
-    from utils.results import predict as prediction
-
-    return prediction.predict(image, checkpoint, top, device)
-
-
 def demo(**options):
-    """Runs the whole sequence on small stand-in images, within three minutes on two CPU cores.
-
-    Args:
-        **options: see `utils.running.options`, all by name; `checkpoint_root` is a new temporary folder if left out.
-    """
+    """Runs the whole sequence on small stand-in images in a temporary folder, within three minutes on two CPU cores."""
     settings({"recipe": "demo", **options}, sequence=True)
     processes.require_one()
-    from datasets import stand_ins
     from utils.method.data import demo_options
 
-    options = demo_options({"batch_size": 32, **options})
-    stand_ins.write(options["data_root"], sets=("mnist", "svhn", "cifar10"))
+    options = demo_options({"batch_size": 32, **options}, sets=("mnist", "svhn", "cifar10"))
     train_MTIL_classifier(data_type=SEQUENCE, **options)
     for num_per_class in (1, 5, 20):
         results = train_EDE_Net(SEQUENCE, num_per_class=num_per_class, **options)
@@ -136,11 +109,6 @@ if __name__ == "__main__":
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)
-        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=1)
+        # With 1, 5, 20 or 50 exemplars of every class:
         # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=5)
-        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=20)
-        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=50)
-        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=1)
         # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)
-        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=20)
-        # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=50)

@@ -35,13 +35,11 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
     from datasets.memory import Memory, random_orders  # torch takes seconds: after the call has been checked
     from utils.method import data, stage_one
     from utils.results import figures, report
-    from utils.running.run import Run
 
     split = data.split(chosen, split_list, split_type)
     unlabelled, described = data.unlabelled(chosen) if mixmatch else (None, {})
-    place = stage_one.place(chosen, split, {"prune": prune, "mixmatch": mixmatch, **described}, rehearsal_size)
     mine, memory = processes.share(split.tasks), Memory(rehearsal_size)
-    with Run(*place, siblings="classifier_*") as run:
+    with stage_one.begin(chosen, split, {"prune": prune, "mixmatch": mixmatch, **described}, rehearsal_size) as run:
         for task in run.each(split.tasks, "stage one, tasks"):
             if task in mine:
                 foreign = stage_one.foreign_images(chosen, memory, unlabelled)

@@ -15,8 +15,8 @@ from utils.running.errors import UserError
 class EDENet(nn.Module):
     """Sub-models 1..t whose logits are concatenated.
 
-    Label `k` of task `i` (task-local) is output `offset(i) + k` (global). `forward`: images, float [B, 3, H, W]
-    in [0, 1] -> logits, float [B, number of classes seen]. Every sub-model normalises its input itself.
+    `forward`: images, float [B, 3, H, W] in [0, 1] -> logits, float [B, number of classes seen], those of the tasks
+    one after the other. Every sub-model normalises its input itself.
 
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
@@ -44,10 +44,6 @@ class EDENet(nn.Module):
     @property
     def widths(self) -> list[tuple[int, ...]]:
         return [submodel.widths for submodel in self.submodels]
-
-    def offset(self, task: int) -> int:
-        """The first output of task `task` (0-based)."""
-        return sum(self.classes_per_task[:task])
 
     def grow(self, submodel: ResNet18) -> None:
         """Joins the next task's sub-model."""

@@ -30,13 +30,11 @@ def strongest(norms: Sequence[nn.BatchNorm2d], count: int) -> Tensor:
     return scale.argsort(descending=True, stable=True)[:count].sort().values
 
 
-def _take_conv(student: nn.Conv2d, teacher: nn.Conv2d, outputs: Tensor, inputs: Tensor) -> None:
-    student.weight.copy_(teacher.weight[outputs][:, inputs])
-
-
-def _take_norm(student: nn.BatchNorm2d, teacher: nn.BatchNorm2d, channels: Tensor) -> None:
+def _take(new: Sequence[nn.Module], old: Sequence[nn.Module], outputs: Tensor, inputs: Tensor) -> None:
+    """Copies what belongs to these channels of a convolution and of the batch-norm after it."""
+    new[0].weight.copy_(old[0].weight[outputs][:, inputs])
     for name in ("weight", "bias", "running_mean", "running_var"):
-        getattr(student, name).copy_(getattr(teacher, name)[channels])
+        getattr(new[1], name).copy_(getattr(old[1], name)[outputs])
 
 
 @torch.no_grad()
@@ -47,24 +45,19 @@ def inherit(teacher: ResNet18, widths: Sequence[int]) -> ResNet18:
     all batch-norms that write into the stage's residual stream, is largest. Between a block's two convolutions they are
     chosen by the |γ| there. Kept channels keep their order, weights, and batch-norm values. The teacher stays as it is.
     """
-    student = resnet18(teacher.num_classes, widths, seed=0).to(teacher.head.weight.device)
-    student.mean.copy_(teacher.mean)
-    student.std.copy_(teacher.std)
+    mean, std = teacher.mean.flatten().tolist(), teacher.std.flatten().tolist()
+    student = resnet18(teacher.num_classes, widths, mean, std).to(teacher.head.weight.device)
     streams = [strongest(norms, width) for norms, width in zip(residual_norms(teacher), widths, strict=True)]
     colours = torch.arange(teacher.stem.in_channels, device=streams[0].device)
-    _take_conv(student.stem, teacher.stem, streams[0], colours)
-    _take_norm(student.stem_bn, teacher.stem_bn, streams[0])
+    _take((student.stem, student.stem_bn), (teacher.stem, teacher.stem_bn), streams[0], colours)
     inputs = streams[0]
     for new, old, stream in zip(student.stages, teacher.stages, streams, strict=True):
         for block, source in zip(new, old, strict=True):
             inner = strongest([source.bn1], len(stream))
-            _take_conv(block.conv1, source.conv1, inner, inputs)
-            _take_norm(block.bn1, source.bn1, inner)
-            _take_conv(block.conv2, source.conv2, stream, inner)
-            _take_norm(block.bn2, source.bn2, stream)
+            _take((block.conv1, block.bn1), (source.conv1, source.bn1), inner, inputs)
+            _take((block.conv2, block.bn2), (source.conv2, source.bn2), stream, inner)
             if isinstance(block.shortcut, nn.Sequential):
-                _take_conv(block.shortcut[0], source.shortcut[0], stream, inputs)
-                _take_norm(block.shortcut[1], source.shortcut[1], stream)
+                _take(block.shortcut, source.shortcut, stream, inputs)
             inputs = stream
     student.head.weight.copy_(teacher.head.weight[:, inputs])
     student.head.bias.copy_(teacher.head.bias)

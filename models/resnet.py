@@ -81,15 +81,11 @@ class ResNet18(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
     ):
         super().__init__()
+        self.num_classes, self.widths = int(num_classes), tuple(int(width) for width in widths)
+        if len(self.widths) != STAGES or min(self.widths) < 1 or self.num_classes < 1:
+            raise ValueError(f"widths {self.widths}, {num_classes} classes: expected {STAGES} widths and a class")
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
-        self.num_classes = int(num_classes)
-        self.widths = tuple(int(width) for width in widths)
-        if len(self.widths) != STAGES or min(self.widths) < 1 or self.num_classes < 1:
-            raise ValueError(
-                f"a ResNet-18 has {STAGES} positive widths and at least one class, "
-                f"not widths {self.widths} and {num_classes} classes"
-            )
         self.stem = nn.Conv2d(3, self.widths[0], 3, 1, padding=1, bias=False)
         self.stem_bn = nn.BatchNorm2d(self.widths[0])
         stages, channels = [], self.widths[0]
@@ -169,14 +165,12 @@ def resnet18(
     widths: Sequence[int] = (64, 128, 256, 512),
     mean: Sequence[float] = (0.0, 0.0, 0.0),
     std: Sequence[float] = (1.0, 1.0, 1.0),
-    seed: int | None = None,
+    seed: int = 0,
 ) -> ResNet18:
     """A fresh `ResNet18` in channels_last layout; arguments as there.
 
-    With `seed`, the initial weights are a function of it alone; the CPU's global random state is left as it was.
+    The initial weights are a function of `seed` alone; the CPU's global random state is left as it was.
     """
-    if seed is None:
-        return ResNet18(num_classes, widths, mean, std).to(memory_format=torch.channels_last)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ResNet18(num_classes, widths, mean, std).to(memory_format=torch.channels_last)

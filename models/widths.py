@@ -6,16 +6,14 @@ widths is trained by distillation. Measuring changes nothing in the network meas
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from models.resnet import ResNet18
+from models.resnet import ResNet18
 
 
-def norms_by_stage(model: "ResNet18") -> list[list[nn.BatchNorm2d]]:
+def norms_by_stage(model: ResNet18) -> list[list[nn.BatchNorm2d]]:
     """The batch-norms of each residual stage, the stem's with the first, a shortcut's with its own: 4 lists of 5."""
     groups = [[module for module in stage.modules() if isinstance(module, nn.BatchNorm2d)] for stage in model.stages]
     groups[0].insert(0, model.stem_bn)
@@ -23,7 +21,7 @@ def norms_by_stage(model: "ResNet18") -> list[list[nn.BatchNorm2d]]:
 
 
 @torch.no_grad()
-def kept_channels(model: "ResNet18", percent: float) -> list[list[int]]:
+def kept_channels(model: ResNet18, percent: float) -> list[list[int]]:
     """Channels whose |γ| reaches the threshold, for every convolution, grouped by stage.
 
     All |γ| of the network are sorted together; the threshold is the value below which a share `percent` (0..1) of
@@ -41,12 +39,9 @@ def stage_widths(
     counts: Sequence[Sequence[int]], current: Sequence[int], min_width: int, multiple: int
 ) -> tuple[int, ...]:
     """One width per stage: the mean of the stage's counts, to the nearest `multiple`, within min_width..current."""
-    widths = []
-    for group, now in zip(counts, current, strict=True):
-        mean = sum(group) / len(group)
-        width = int(mean / multiple + 0.5) * multiple
-        widths.append(min(now, max(width, min_width)))
-    return tuple(widths)
+    means = [sum(group) / len(group) for group in counts]
+    nearest = [int(mean / multiple + 0.5) * multiple for mean in means]
+    return tuple(min(now, max(width, min_width)) for width, now in zip(nearest, current, strict=True))
 
 
 def halfway(good: Sequence[int], failed: Sequence[int], multiple: int) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -37,9 +38,11 @@ class Epoch:
     settings: Settings
 
     def __call__(self) -> None:
-        schedule = Schedule.of(self.settings, 1, self.settings.lr)
+        schedule = Schedule(self.settings, 1, self.settings.lr)
+        run = SimpleNamespace(dry=False, console=Console())
+        unsaved = SimpleNamespace(run=run, saved_training=lambda: None, save_training=lambda content: None)
         with contextlib.redirect_stdout(io.StringIO()):
-            training.fit(self.model, self.batches, self.objective, schedule, Console(), "benchmark")
+            training.fit(self.model, self.batches, self.objective, schedule, unsaved, "benchmark")
 
 
 class Pass(NamedTuple):
@@ -144,7 +147,7 @@ def training_figures(plan: Plan) -> Iterator[Figure]:
     yield over_bare(f"stage one {narrow}", stage_one(network(plan.narrow, plan), plan.steps, plan), 1.05)
     yield over_bare(f"stage one {tables.widths(plan.wide)}", stage_one(network(plan.wide, plan), 1, plan), 1.02)
     teacher, student = network(plan.narrow, plan, seed=1), stage_one(network(plan.compressed, plan), plan.steps, plan)
-    student = replace(student, objective=distilled(student.objective, teacher, plan.settings.temperature))
+    student = replace(student, objective=distilled(student.objective, [teacher], plan.settings.temperature))
     yield over_bare(f"distillation {compressed} from {narrow}", student, 1.06, teacher)
     yield over_bare(f"stage two 3 of {compressed}", stage_two(joined(3, plan), plan.steps, plan), 1.06)
 

@@ -14,16 +14,13 @@ from utils.running import checkpoint
 from utils.running.errors import Interrupted
 from utils.running.interrupt import Interruption
 
-BOUNDS, KINDS = [0, 3, 6, 9], (ResNet18, EDENet, DERNet)
+BOUNDS, KINDS = [0, 3, 6, 9], {kind.KIND: kind for kind in (ResNet18, EDENet, DERNet)}
 
 
 def networks(folder, pattern: str = "*") -> dict:
     """The networks of a folder whose names fit the pattern, by file name."""
-    found = {}
-    for path in sorted(folder.glob(f"{pattern}.pt")):
-        content = checkpoint.read(path, None)
-        found[path.name] = {kind.KIND: kind for kind in KINDS}[content["kind"]].built(content, path)
-    return found
+    contents = {path: checkpoint.read(path, None) for path in sorted(folder.glob(f"{pattern}.pt"))}
+    return {path.name: KINDS[content["kind"]].built(content, path) for path, content in contents.items()}
 
 
 def identical(one, other) -> bool:
@@ -53,23 +50,17 @@ def rows(images, labels):
 def answers(model, images):
     """Which output is the largest, image by image."""
     with torch.no_grad():
-        return [int(model(image[None] / 255).argmax()) for image in images]
-
-
-def percent(model, images, labels):
-    right = [answer == label for answer, label in zip(answers(model, images), labels.tolist(), strict=True)]
-    return 100 * sum(right) / len(right)
+        return torch.tensor([int(model(image[None] / 255).argmax()) for image in images])
 
 
 def noting_trainings(monkeypatch) -> list:
     """From now on, what every training was given: title, the weights it began with, batches, evaluation."""
     noted, fit = [], training.fit
 
-    def noting(model, batches, objective, schedule, console, title, **more):
-        begun = SimpleNamespace(title=title, state=state_of(model), batches=batches, evaluate=more.get("evaluate"))
-        noted.append(begun)
-        begun.model, begun.schedule = model, schedule
-        return fit(model, batches, objective, schedule, console, title, **more)
+    def noting(model, batches, objective, schedule, artefact, title, evaluate=None):
+        begun = {"title": title, "state": state_of(model), "batches": batches, "evaluate": evaluate}
+        noted.append(SimpleNamespace(**begun, schedule=schedule))
+        return fit(model, batches, objective, schedule, artefact, title, evaluate)
 
     monkeypatch.setattr(training, "fit", noting)
     return noted

@@ -5,10 +5,15 @@ from types import SimpleNamespace
 import pytest
 
 from tests.models.networks import SCALED, same_state, slow_counts, state_of, with_scales
-from utils.method import compression
+from utils.method.compression import compress
 from utils.running.options import settings
 
 OPTIONS = {"percent": 0.5, "min_width": 2, "width_multiple": 1, "max_accuracy_loss": 4.0, "max_rounds": 8}
+
+
+def trained(model, score):
+    """As an artefact: the network, and its accuracy."""
+    return SimpleNamespace(load=lambda kind: model, results={"selection_accuracy": score})
 
 
 def compressed(scores, teacher_score=80.0, widths=SCALED, **options):
@@ -18,18 +23,16 @@ def compressed(scores, teacher_score=80.0, widths=SCALED, **options):
     def distil(number, widths):
         calls.append((number, widths))
         models.append(with_scales(widths, seed=number))
-        return models[-1], scores[len(calls) - 1]
+        return trained(models[-1], scores[len(calls) - 1])
 
     teacher = with_scales(widths)
     before = state_of(teacher)
-    attempts = compression.compress(teacher, teacher_score, distil, settings({**OPTIONS, **options}))
+    tried = compress(trained(teacher, teacher_score), distil, settings({**OPTIONS, **options}))
     assert same_state(before, teacher)
-    assert [attempt.model for attempt in attempts] == models
+    assert [student.load(None) for student, _ in tried] == models
     assert [number for number, _ in calls] == [*range(1, len(calls) + 1)]
-    result = compression.result(attempts)
-    return SimpleNamespace(
-        attempts=attempts, widths=[each for _, each in calls], models=[teacher, *models], result=result and result.model
-    )
+    widths, accepted = [each for _, each in calls], [accepted for _, accepted in tried]
+    return SimpleNamespace(widths=widths, accepted=accepted, models=[teacher, *models])
 
 
 def next_widths(model, percent=0.5):
@@ -45,34 +48,22 @@ def is_halfway(middle, good, failed):
 def test_every_round_starts_from_the_network_accepted_last(percent):
     run = compressed([79.0, 78.0, 77.0], max_rounds=3, percent=percent)
     assert run.widths == [next_widths(model, percent) for model in run.models[:3]]
-    assert all(attempt.accepted for attempt in run.attempts)
-    assert run.result is run.models[3]
+    assert run.accepted == [True] * 3
 
 
 def test_a_network_exactly_at_the_bound_is_accepted_for_every_number_of_images_right():
-    assert compressed([75.9, 0.0], max_rounds=1).result is None
-    for right in range(10, 251, 12):  # of 250: 4 points are 10 images
-        assert compressed([100 * (right - 10) / 250], 100 * right / 250, (3, 4, 5, 6), max_rounds=1).result
+    assert compressed([75.9, 0.0], max_rounds=1).accepted == [False, False]
+    for right in range(10, 251, 24):  # of 250: 4 points are 10 images
+        assert compressed([100 * (right - 10) / 250], 100 * right / 250, (3, 4, 5, 6), max_rounds=1).accepted == [True]
 
 
-def test_after_a_failure_there_is_one_attempt_half_way():
-    run = compressed([79.0, 50.0, 78.0])
-    assert len(run.widths) == 3
+def test_after_a_failure_there_is_one_attempt_half_way_from_the_last_good_network():
+    run = compressed([77.0, 75.0, 78.0])
+    assert run.accepted == [True, False, True], "the bound is below the teacher"
     assert is_halfway(run.widths[2], run.widths[0], run.widths[1])
-    assert run.result is run.models[3]
-
-
-def test_when_the_attempt_half_way_fails_too_the_last_good_network_stays():
-    run = compressed([77.0, 75.0, 74.0])
-    assert [attempt.accepted for attempt in run.attempts] == [True, False, False], "the bound is below the teacher"
-    assert run.result is run.models[1]
-
-
-def test_when_nothing_is_accepted_half_way_from_the_teacher_there_is_no_result():
     run = compressed([10.0, 11.0])
+    assert run.accepted == [False, False]
     assert is_halfway(run.widths[1], SCALED, run.widths[0])
-    assert len(run.attempts) == 2
-    assert run.result is None
 
 
 def test_widths_only_get_smaller_until_the_least_width_ends_it():
@@ -82,12 +73,7 @@ def test_widths_only_get_smaller_until_the_least_width_ends_it():
     for before, after in zip([SCALED, *run.widths], run.widths, strict=False):
         assert after != before
         assert all(a <= b for a, b in zip(after, before, strict=True))
-    assert compressed([], widths=(4, 4, 4, 4), min_width=4).attempts == []
-
-
-def test_widths_are_multiples_where_asked():
-    widths = compressed([80.0, 80.0], widths=(32, 32, 64, 64), width_multiple=8, min_width=8, max_rounds=2).widths
-    assert all(width % 8 == 0 for each in widths for width in each)
+    assert compressed([], widths=(4, 4, 4, 4), min_width=4).widths == []
 
 
 def test_no_attempt_half_way_where_nothing_lies_between():

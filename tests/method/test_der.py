@@ -6,7 +6,7 @@ import torch
 from datasets.batches import Rows
 from models.der import DERNet, WithAuxiliary
 from models.resnet import resnet18
-from utils.method.der import with_auxiliary
+from utils.method.baselines import with_auxiliary
 from utils.method.mixup import mix, soft_cross_entropy
 from utils.running.randomness import StepRandom
 

@@ -53,7 +53,7 @@ def balanced(folder, old, new, size, exemplars=3):
 
 @pytest.mark.parametrize(
     ("old", "new", "size", "expected"),
-    [(10, 10, 64, 32), (5, 1, 60, 50), (5, 15, 64, 16), (9, 1, 64, 58), (30, 1, 8, 7), (1, 20, 8, 1)],
+    [(10, 10, 64, 32), (5, 15, 64, 16), (30, 1, 8, 7), (1, 20, 8, 1)],
 )
 def test_a_batch_holds_exemplars_and_current_images_in_proportion_to_their_classes(tmp_path, old, new, size, expected):
     drawing, _ = balanced(tmp_path, old, new, size)
@@ -71,7 +71,7 @@ def test_every_class_is_seen_equally_often(tmp_path):
     assert times == dict.fromkeys(range(6), 54)
 
 
-@pytest.mark.parametrize(("exemplars", "size"), [(3, 12), (1, 64), (7, 16)])
+@pytest.mark.parametrize(("exemplars", "size"), [(3, 12), (1, 64)])
 def test_an_epoch_is_one_pass_over_the_exemplars(tmp_path, exemplars, size):
     drawing, memory = balanced(tmp_path, 4, 2, size, exemplars)
     seen = torch.cat([drawing.indices(0, number) for number in range(drawing.steps_per_epoch)])
@@ -85,11 +85,8 @@ def test_an_epoch_is_one_pass_over_the_exemplars(tmp_path, exemplars, size):
 @pytest.fixture
 def begun(tmp_path):
     """At the beginning of fine-tuning on the second task: (run, network, memory, tasks), the second task open."""
-    tasks, memory, net = (
-        class_ranges(image_set(), image_set(4, seed=1), ORDER, BOUNDS),
-        Memory(10),
-        EDENet([network(2)]),
-    )
+    tasks, memory = class_ranges(image_set(), image_set(4, seed=1), ORDER, BOUNDS), Memory(10)
+    net = EDENet([network(2)])
     with run_in(tmp_path, finetune_batch_size=8, padding=0, finetune_rotation=0.0) as run:
         with tasks[0] as task:
             stage_two.remember(run, net, memory, task)
@@ -99,15 +96,13 @@ def begun(tmp_path):
 
 
 def finetuned(begun, **more):
+    """The network is fine-tuned with these options changed: returns the training's progress."""
     run, net, memory, tasks = begun
-    run.settings = changing(run, **more)
-    batches = stage_two.balanced_batches(run, memory, tasks[1])
-    return stage_two.finetune(run, run.artefact("stage_2", {}), net, batches)
-
-
-def changing(run, **more):
-    """The run's settings, some of them changed."""
-    return settings({name: value for name, value in vars(run.settings).items() if name != "sequence"} | more)
+    run.settings = settings({name: value for name, value in vars(run.settings).items() if name != "sequence"} | more)
+    stages = stage_two.Stages(run, memory)
+    stages.done(tasks[1], {})
+    stages.finetune(net, stage_two.balanced_batches(run, memory, tasks[1]))
+    return stages.progress
 
 
 def test_all_sub_models_are_trained(begun):
@@ -123,13 +118,10 @@ def test_heads_only_leaves_everything_else_bit_identical_batch_norm_statistics_i
     assert all(parameter.requires_grad for parameter in begun[1].parameters()), "for the next task"
 
 
-@pytest.mark.parametrize(("least", "epochs"), [(0, 2), (5, 3)])
-def test_there_is_a_floor_on_updates(begun, least, epochs):
-    run, net, memory, tasks = begun
-    batches = stage_two.balanced_batches(run, memory, tasks[1])
-    batches.steps_per_epoch = 2
-    run.settings = changing(run, min_updates=least)
-    assert stage_two.finetune(run, run.artefact("stage_2", {}), net, batches).epoch == epochs
+def test_there_is_a_floor_on_updates(begun):
+    run, _, memory, tasks = begun
+    steps = stage_two.balanced_batches(run, memory, tasks[1]).steps_per_epoch
+    assert finetuned(begun, min_updates=3 * steps - 1).epoch == 3
 
 
 def test_fine_tuning_sees_the_exemplars_and_the_current_images_and_nothing_else(begun, monkeypatch):
@@ -154,16 +146,6 @@ def test_herded_exemplars_are_herded_on_the_grown_networks_features(tmp_path):
             of_class = task.train.select(task.train.labels == label)
             features = net.features(of_class.images / 255).detach().double()
             assert rows_in(memory)[label] == of_class.indices[slow_herding(features, 5)].tolist()
-
-
-def test_more_exemplars_of_a_class_than_it_has_images_are_refused(tmp_path):
-    tasks = class_ranges(image_set(), image_set(), ORDER, BOUNDS)
-    with (
-        pytest.raises(UserError, match="num_per_class=13 is more than the 12"),
-        run_in(tmp_path) as run,
-        tasks[0] as task,
-    ):
-        stage_two.remember(run, joined(2), Memory(per_class=13), task)
 
 
 def test_evaluation_counts_equal_an_obvious_version():
@@ -211,7 +193,7 @@ def test_a_run_joins_shrinks_and_counts_as_its_files_say(finished):
     for t, net in enumerate(nets):
         assert net.classes_per_task == [3] * (t + 1)
         assert (results["parameters"][t], results["flops"][t]) == (cost.parameters(net), cost.flops(net))
-        found = torch.tensor(answers(net, images))
+        found = answers(net, images)
         row = [float((found == labels)[labels // 3 == i].double().mean()) * 100 for i in range(t + 1)]
         assert results["accuracy_matrix"][t] == pytest.approx(row)
         assert results["seen_accuracy"][t] == pytest.approx(sum(row) / len(row)), "tasks of equal size"
@@ -229,9 +211,8 @@ def test_a_run_joins_shrinks_and_counts_as_its_files_say(finished):
 
 
 def test_the_first_stage_is_the_first_sub_model_and_stage_ones_files_stay_as_they_were(finished):
-    first, submodel = (
-        *networks(finished.ede_net, "stage_1").values(),
-        *networks(finished.classifier, "model_0to3_prune").values(),
+    [first], [submodel] = (
+        networks(*each).values() for each in ((finished.ede_net, "stage_1"), (finished.classifier, "model_0to3_prune"))
     )
     assert same_state(first.submodels[0], submodel)
     assert {path.name: path.read_bytes() for path in finished.classifier.glob("*.pt")} == finished.stage_one_files
@@ -261,7 +242,7 @@ def test_a_stage_is_made_from_the_stage_before_and_a_fresh_sub_model_and_no_old_
 
 
 def test_a_sub_model_made_anew_between_two_calls_is_noticed(finished, again, tmp_path, monkeypatch):
-    """Fault 2: the unfinished training of the old one would come out under the fingerprint of the new one."""
+    """The unfinished training of the old one would come out under the fingerprint of the new one."""
     stopping_every(monkeypatch, 1)
     with pytest.raises(Interrupted):
         again(2, 3)

@@ -2,12 +2,11 @@
 
 import math
 import signal
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
@@ -24,9 +23,8 @@ from utils.running.interrupt import Interruption
 from utils.running.options import settings
 from utils.running.run import Run
 
-SCHEDULE = Schedule(
-    3, 1e-2, weight_decay=5e-4, clip_norm=5.0, evaluate_every=1, evaluate_last=1, save_every=1, amp="off"
-)
+OPTIONS = {"device": "cpu", "amp": "off", "evaluate_every": 1, "save_every": 1}
+MIXMATCH = mixmatch(3, 0.75, 0.5, 10.0)
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +53,15 @@ def batches(steps=4, size=8, unlabelled=False):
     return Batches(parts, steps, key=(0, "task", "phase"))
 
 
-def trained(model, evaluate=None, artefact=None, objective=supervised, schedule=SCHEDULE, drawing=None):
-    return fit(model, drawing or batches(), objective, schedule, Console(), "task 0to3", evaluate, artefact)
+def schedule(epochs=3, lr=1e-2, **more):
+    return Schedule(settings({**OPTIONS, **more}), epochs, lr)
+
+
+def trained(model, evaluate=None, artefact=None, objective=supervised, planned=None, drawing=None):
+    unsaved = SimpleNamespace(run=SimpleNamespace(dry=False, console=Console()), saved_training=lambda: None)
+    unsaved.save_training = lambda content: None
+    planned, drawing = planned or schedule(), drawing or batches()
+    return fit(model, drawing, objective, planned, artefact or unsaved, "task 0to3", evaluate)
 
 
 def at_update(number, change, objective=supervised):
@@ -83,9 +88,8 @@ def test_accuracy_is_correct_over_total_when_batches_are_unequal(monkeypatch):
         def forward(self, x):
             return nn.functional.one_hot((x[:, 0, 0, 0] * 255).round().long() % 3, 3).float()
 
-    for size in (4, 1):
-        monkeypatch.setattr(training, "EVALUATION_BATCH", size)
-        assert accuracy(Reader(), Images(images, labels, labels)) == 80.0
+    monkeypatch.setattr(training, "EVALUATION_BATCH", 4)
+    assert accuracy(Reader(), Images(images, labels, labels)) == 80.0
 
 
 def test_evaluating_changes_nothing_and_uses_the_running_statistics():
@@ -100,9 +104,7 @@ def test_evaluating_changes_nothing_and_uses_the_running_statistics():
 # --- which epoch is kept
 
 
-@pytest.mark.parametrize(
-    ("scores", "best"), [([50.0, 70.0, 60.0], 1), ([50.0, 70.0, 70.0, 60.0], 2), ([0.0, 0.0], 1), ([9.0, 1.0], 0)]
-)
+@pytest.mark.parametrize(("scores", "best"), [([50.0, 70.0, 70.0, 60.0], 2), ([0.0, 0.0], 1), ([9.0, 1.0], 0)])
 def test_the_best_epoch_is_kept_and_the_later_one_among_equals(scores, best):
     states, left, model = [], list(scores), linear()
 
@@ -110,7 +112,7 @@ def test_the_best_epoch_is_kept_and_the_later_one_among_equals(scores, best):
         states.append(state_of(model))
         return left.pop(0)
 
-    progress = trained(model, evaluate, schedule=replace(SCHEDULE, epochs=len(scores)))
+    progress = trained(model, evaluate, planned=schedule(len(scores)))
     assert (progress.best_epoch, progress.best_score) == (best, scores[best])
     assert same_state(model, states[best])
     assert [entry["accuracy"] for entry in progress.history] == scores
@@ -126,111 +128,73 @@ def test_without_a_score_the_last_epoch_is_kept():
 
 
 def test_evaluations_come_every_so_many_epochs_and_at_each_of_the_last():
-    schedule = replace(SCHEDULE, epochs=20, evaluate_every=5, evaluate_last=3)
-    assert [epoch for epoch in range(20) if schedule.evaluates(epoch)] == [4, 9, 14, 17, 18, 19]
+    planned = schedule(20, evaluate_every=5, evaluate_last=3)
+    assert [epoch for epoch in range(20) if planned.evaluates(epoch)] == [4, 9, 14, 17, 18, 19]
 
 
 # --- optimisation
 
 
-def slow_training(model, schedule):
+def slow_training(model, planned):
     """Adam (Kingma & Ba 2015, algorithm 1) with an L2 penalty, gradients clipped and a half cosine, in float64."""
     weight = model.weight.detach().double()
-    mean, square, count, norms = torch.zeros_like(weight), torch.zeros_like(weight), 0, []
+    mean, square, count, norms, losses = torch.zeros_like(weight), torch.zeros_like(weight), 0, [], []
     drawing = batches()
-    for epoch in range(schedule.epochs):
-        rate = schedule.lr * (1 + math.cos(math.pi * epoch / schedule.epochs)) / 2
+    for epoch in range(planned.epochs):
+        rate = planned.lr * (1 + math.cos(math.pi * epoch / planned.epochs)) / 2
         for step in range(drawing.steps_per_epoch):
             (rows,) = drawing.draw(epoch * drawing.steps_per_epoch + step)
             x = rows.views[0].flatten(1).double()
             p = (x @ weight).softmax(1)
+            losses.append(float(-p[range(len(x)), rows.labels].log().mean()))
             gradient = x.T @ (p - nn.functional.one_hot(rows.labels, 3)) / len(x)
             norms.append(float(gradient.norm()))
-            gradient *= min(1.0, schedule.clip_norm / norms[-1])
-            gradient += schedule.weight_decay * weight
+            gradient *= min(1.0, planned.settings.clip_norm / norms[-1])
+            gradient += planned.settings.weight_decay * weight
             count += 1
             mean = 0.9 * mean + 0.1 * gradient
             square = 0.999 * square + 0.001 * gradient**2
             weight = weight - rate * (mean / (1 - 0.9**count)) / ((square / (1 - 0.999**count)).sqrt() + 1e-8)
-    return weight.float(), norms
+    return weight.float(), norms, torch.tensor(losses).view(planned.epochs, -1).mean(1).tolist()
 
 
-@pytest.mark.parametrize("clip", [0.5, 50.0])
-@pytest.mark.parametrize("decay", [0.0, 5e-4, 0.05])
+@pytest.mark.parametrize(("clip", "decay"), [(0.5, 0.05), (50.0, 5e-4)])
 def test_training_equals_a_slow_version(clip, decay):
-    schedule, model = replace(SCHEDULE, clip_norm=clip, weight_decay=decay), linear()
-    expected, norms = slow_training(model, schedule)
+    planned, model = schedule(clip_norm=clip, weight_decay=decay), linear()
+    expected, norms, losses = slow_training(model, planned)
     assert (max(norms) > clip) == (clip == 0.5)
-    trained(model, schedule=schedule)
+    progress = trained(model, lambda model: model.eval() and 0.0, planned=planned)
+    slow = [1e-2 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)]
+    assert [entry["lr"] for entry in progress.history] == pytest.approx(slow)
+    assert [entry["loss"] for entry in progress.history] == pytest.approx(losses, rel=1e-3)
+    trained(model := linear(), planned=planned)
     torch.testing.assert_close(model.weight.detach(), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_every_update_has_its_epochs_rate_and_a_gradient_that_is_clipped_over_all_weights_together():
-    updates = []
+def test_gradients_are_clipped_over_all_weights_together_and_bfloat16_is_of_the_forward_pass_alone(monkeypatch):
+    norms, modes, dtypes = [], [], set()
 
-    def look(optimizer, args, kwargs):
-        (group,) = optimizer.param_groups
-        norm = torch.cat([parameter.grad.flatten() for parameter in group["params"]]).norm()
-        updates.append((group["lr"], float(norm)))
-
-    def steep(*arguments):
-        outcome = supervised(*arguments)
+    def steep(model, *arguments):
+        modes.append(model.training)
+        outcome = supervised(model, *arguments)
+        dtypes.add((outcome.logits.dtype, outcome.loss.dtype))
         return outcome._replace(loss=outcome.loss * 1e4)
 
-    handle = register_optimizer_step_pre_hook(look)
-    progress = trained(network(), objective=steep, drawing=batches(2, size=32), schedule=replace(SCHEDULE, lr=5e-4))
-    handle.remove()
-    slow = [5e-4 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)]
-    assert [rate for rate, _ in updates] == pytest.approx([rate for rate in slow for _ in range(2)])
-    assert [norm for _, norm in updates] == pytest.approx([5.0] * 6, rel=1e-3)
-    assert [(entry["epoch"], entry["lr"]) for entry in progress.history] == [*enumerate(slow, start=1)]
-
-
-def test_the_loss_of_an_epoch_is_the_mean_over_its_steps_in_training_mode():
-    seen = []
-
-    def noted(model, *arguments):
-        outcome = supervised(model, *arguments)
-        seen.append((model.training, float(outcome.loss.detach())))
-        return outcome
-
-    progress = trained(linear(), lambda model: model.eval() and 0.0, objective=noted)
-    slow = [sum(loss for _, loss in seen[epoch * 4 : epoch * 4 + 4]) / 4 for epoch in range(3)]
-    assert [entry["loss"] for entry in progress.history] == pytest.approx(slow)
-    assert all(mode for mode, _ in seen)
-
-
-def test_a_training_is_a_function_of_its_key_alone():
-    results = []
-    for noise in (1, 2):
-        torch.manual_seed(noise)
-        results.append(network())
-        trained(results[-1], objective=mixmatch(3, 0.75, 0.5, 10.0), drawing=batches(size=32, unlabelled=True))
-    assert same_state(*results)
-
-
-def test_bfloat16_casts_the_forward_pass_and_nothing_else():
-    dtypes, evaluated, model = set(), set(), network()
-
-    def noted(*arguments):
-        outcome = supervised(*arguments)
-        dtypes.add((outcome.logits.dtype, outcome.loss.dtype))
-        return outcome
-
-    def evaluate(model):
-        evaluated.add(training.predictions(model, pixels(4, 32)).dtype)
-        return 0.0
-
-    trained(model, evaluate, objective=noted, schedule=replace(SCHEDULE, amp="bfloat16"), drawing=batches(size=32))
-    assert (dtypes, evaluated) == ({(torch.bfloat16, torch.float32)}, {torch.float32})
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    model, step = network(), torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam,
+        "step",
+        lambda adam: norms.append(torch.cat([p.grad.flatten() for p in model.parameters()]).norm()) or step(adam),
+    )
+    planned = schedule(amp="bfloat16")
+    trained(model, lambda model: model.eval() and 0.0, None, steep, planned, batches(1, size=32))
+    assert [float(norm) for norm in norms] == pytest.approx([5.0] * 3, rel=1e-3)
+    assert modes == [True] * 3
+    assert dtypes == {(torch.bfloat16, torch.float32)}
+    assert {training.predictions(model, pixels(4, 32)).dtype, *(p.dtype for p in model.parameters())} == {torch.float32}
 
 
 # --- a loss that is no number
-
-
-def not_finite(outcome):
-    return outcome._replace(loss=outcome.loss * math.nan)
 
 
 def infinitely_steep(outcome):
@@ -241,19 +205,17 @@ def infinitely_steep(outcome):
 
 def not_finite_and_asked_to_stop(outcome):
     Interruption.requested = signal.SIGTERM
-    return not_finite(outcome)
+    return outcome._replace(loss=outcome.loss * math.nan)
 
 
-@pytest.mark.parametrize("change", [not_finite, infinitely_steep, not_finite_and_asked_to_stop])
-@pytest.mark.parametrize(("epoch", "step"), [(1, 1), (2, 3), (3, 5)])
+@pytest.mark.parametrize(("change", "epoch", "step"), [(infinitely_steep, 1, 1), (not_finite_and_asked_to_stop, 2, 3)])
 def test_a_loss_that_is_no_number_ends_it_says_where_and_keeps_the_last_good_training(tmp_path, change, epoch, step):
-    objective, schedule = at_update((epoch - 1) * 5 + step, change), replace(SCHEDULE, lr=0.0123)
+    objective, planned = at_update((epoch - 1) * 5 + step, change), schedule(lr=0.0123)
     with pytest.raises(UserError) as caught, Run(tmp_path / "run", settings({"device": "cpu"}), {}) as run:
-        trained(linear(), None, run.artefact("model", {}), objective, schedule, batches(steps=5))
+        trained(linear(), None, run.artefact("model", {}), objective, planned, batches(steps=5))
     message, saved = str(caught.value), tmp_path / "run" / "unfinished" / "model.training.pt"
-    for part in ("task 0to3", f"epoch {epoch},", f"step {step},", f"{schedule.learning_rate(epoch - 1):.3g}"):
+    for part in ("task 0to3", f"epoch {epoch},", f"step {step},", f"{planned.learning_rate(epoch - 1):.3g}"):
         assert part in message
-    assert message.isprintable(), "one line"
     assert saved.exists() == (epoch > 1)
     if epoch > 1:
         content = torch.load(saved, weights_only=True)
@@ -269,31 +231,23 @@ def stop(outcome):
     return outcome
 
 
-KINDS = {
-    "supervised": (supervised, False),
-    "mixmatch": (mixmatch(3, 0.75, 0.5, 10.0), True),
-}
-
-
 def scored(model):
     """A score that depends on the weights, neither rising nor falling."""
     return float(next(reversed(model.state_dict().values()))[0].abs() * 1e4 % 100)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_interrupted_training_ends_up_where_an_undisturbed_one_does(run, kind):
-    objective, unlabelled = KINDS[kind]
-    drawing = batches(size=32, unlabelled=unlabelled)
-    undisturbed = network()
-    expected = trained(undisturbed, scored, None, objective, drawing=drawing)
-    for update in (4, 6) if kind != "mixmatch" else (12,):  # an epoch's last step, amidst one, and the very last
+def test_an_interrupted_training_ends_up_where_an_undisturbed_one_does(run):
+    """After an epoch's last step, amidst one, and after the very last."""
+    drawing, planned, undisturbed = batches(3, 32, unlabelled=True), schedule(2), network()
+    expected = trained(undisturbed, scored, None, MIXMATCH, planned, drawing)
+    for update in (3, 5, 6):
         artefact = run.artefact(f"model{update}", {})
         with pytest.raises(Interrupted) as caught:
-            trained(network(), scored, artefact, at_update(update, stop, objective), drawing=drawing)
+            trained(network(), scored, artefact, at_update(update, stop, MIXMATCH), planned, drawing)
         assert caught.value.exit_code == 130
         Interruption.requested = None
         other = network(seed=9)  # its weights come from the file
-        found = trained(other, scored, artefact, objective, drawing=batches(size=32, unlabelled=unlabelled))
+        found = trained(other, scored, artefact, MIXMATCH, planned, drawing)
         assert same_state(undisturbed, other)
         one, two = ({**vars(each), "seconds": 0, "best_state": 0} for each in (found, expected))
         assert one == two
@@ -309,7 +263,7 @@ def test_a_training_killed_between_saves_goes_on_from_the_last_save(run):
     undisturbed, other, calls = linear(), linear(5), []
     trained(undisturbed)
     with pytest.raises(Killed):  # in the third epoch; the second was saved
-        trained(linear(), None, run.artefact("model", {}), at_update(11, kill), replace(SCHEDULE, save_every=2))
+        trained(linear(), None, run.artefact("model", {}), at_update(11, kill), schedule(save_every=2))
     trained(other, None, run.artefact("model", {}), lambda *rest: calls.append(1) or supervised(*rest))
     assert len(calls) == 4, "the last epoch only"
     assert same_state(undisturbed, other)
@@ -322,7 +276,7 @@ def test_an_unfinished_training_is_saved_a_minute_after_the_last_save_at_least(r
 
 
 def test_an_unfinished_training_of_something_else_is_refused_by_name(run):
-    """Fault 2: its old weights would come out under the record of the new ones."""
+    """Its old weights would come out under the record of the new ones."""
     with pytest.raises(Interrupted):
         trained(linear(), None, run.artefact("model", {"sub-model": "old"}), at_update(6, stop))
     Interruption.requested = None

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from models.widths import halfway, kept_channels, norms_by_stage, stage_widths
-from tests.models.networks import SCALED, norms_of, same_state, slow_counts, state_of, with_scales
+from tests.models.networks import norms_of, same_state, slow_counts, state_of, with_scales
 
 
 def test_there_are_twenty_counts_five_a_stage_of_every_batch_norm_once():
@@ -14,19 +14,10 @@ def test_there_are_twenty_counts_five_a_stage_of_every_batch_norm_once():
     assert sum(isinstance(module, nn.BatchNorm2d) for module in model.modules()) == 20
 
 
-@pytest.mark.parametrize("percent", [0.1, 0.3, 0.5, 0.77, 0.95])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_counts_equal_a_slow_version(percent, seed):
-    model = with_scales(seed=seed)
+@pytest.mark.parametrize("percent", [0.1, 0.5, 0.95])
+def test_counts_equal_a_slow_version(percent):
+    model = with_scales()
     assert [sorted(stage) for stage in kept_channels(model, percent)] == slow_counts(model, percent)
-
-
-@pytest.mark.parametrize("percent", [0.1, 0.5, 0.9])
-def test_one_threshold_for_all_scales_together(percent):
-    everything, counts = 5 * sum(SCALED), kept_channels(with_scales(), percent)
-    assert sum(map(sum, counts)) == everything - int(percent * everything)
-    shares = [sum(stage) / (5 * width) for stage, width in zip(counts, SCALED, strict=True)]
-    assert shares[0] < 1 - percent < shares[3], "the stage of the larger scales keeps more"
 
 
 def test_a_threshold_above_all_scales_is_the_largest():
@@ -41,9 +32,6 @@ def test_widths_are_the_mean_of_the_stage():
 def test_widths_stay_between_the_least_and_those_before():
     assert stage_widths([[0] * 5, [3] * 5, [8] * 5, [9] * 5], (64,) * 4, min_width=8, multiple=1) == (8, 8, 8, 9)
     assert stage_widths([[9] * 5, [9] * 5, [4] * 5, [2] * 5], (5, 10, 4, 3), min_width=8, multiple=8) == (5, 8, 4, 3)
-
-
-def test_widths_are_the_nearest_multiples_where_asked():
     assert stage_widths([[11] * 5, [12] * 5, [20] * 5, [29] * 5], (64,) * 4, 8, 8) == (8, 16, 24, 32)
 
 

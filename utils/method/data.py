@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import catalog, naming, splits, tasks
+from datasets import catalog, naming, splits, stand_ins, tasks
 from datasets.images import Images, ImageSet
+from datasets.memory import require_room
 from datasets.tasks import Task
 from utils.running.errors import UserError
 from utils.running.options import Settings
@@ -30,10 +31,13 @@ class Split:
     configuration: dict[str, Any]
 
 
-def split(settings: Settings, split_list: list[int] | None, split_type: str | None) -> Split:
+def split(
+    settings: Settings, split_list: list[int] | None, split_type: str | None, rehearsal_size: int | None = None
+) -> Split:
     """Reads the data set and cuts it as a call says; "s0-t10" where it names no split.
 
-    Raises: `UserError` if list, type and data do not agree, or for data that are missing or damaged.
+    Raises: `UserError` if list, type and data do not agree, for data that are missing or damaged, or if a memory of
+        this size has no room for every old class.
     """
     train, test = (
         catalog.load(settings.dataset, settings.data_root, part, settings.image_size) for part in ("train", "test")
@@ -42,6 +46,8 @@ def split(settings: Settings, split_list: list[int] | None, split_type: str | No
         split_type = "s0-t10"
     classes = len(train.class_names)
     bounds = splits.resolve_split(split_list, split_type, classes)
+    if rehearsal_size is not None:
+        require_room(rehearsal_size, bounds[-2])
     name = split_type or splits.split_type_of(bounds)
     order = splits.class_order(settings.class_order, classes)
     cut = tasks.class_ranges(train, test, order, bounds)
@@ -75,7 +81,16 @@ def unlabelled(settings: Settings) -> tuple[Images, dict[str, Any]]:
     return Images(found.images, nothing, nothing), describe("unlabeled", settings.unlabeled, found)
 
 
-def demo_options(options: dict[str, Any]) -> dict[str, Any]:
-    """A demo's options: these, and otherwise its recipe and folders in a new temporary one."""
+def record(task: Task, settings: Settings, *kinds: str) -> dict[str, Any]:
+    """What decides a network that learns a task: its classes and images, and the options that decide these kinds."""
+    deciding = settings.deciding(*kinds)
+    del deciding["class_order"]  # the classes themselves are named
+    return {"task": task.name, "classes": list(task.class_names), "images": task.fingerprint, **deciding}
+
+
+def demo_options(options: dict[str, Any], **drawn: Any) -> dict[str, Any]:
+    """A demo's options: these, and otherwise its recipe and folders in a new temporary one; draws its images there."""
     root = Path(tempfile.mkdtemp(prefix="ede-net-demo-"))
-    return {"recipe": "demo", "data_root": str(root / "data"), "checkpoint_root": str(root / "checkpoints"), **options}
+    found = {"recipe": "demo", "data_root": str(root / "data"), "checkpoint_root": str(root / "checkpoints"), **options}
+    stand_ins.write(found["data_root"], **drawn)
+    return found

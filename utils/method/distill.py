@@ -1,4 +1,12 @@
-"""Knowledge distillation (Hinton et al. 2015, arXiv 1503.02531, section 2)."""
+"""Knowledge distillation (Hinton et al. 2015, arXiv 1503.02531, section 2), in both stages.
+
+Stage one teaches a compressed network by the unpruned one. In stage two it keeps what the networks could before they
+were joined: Learning without Forgetting (Li & Hoiem 2016, arXiv 1606.09282, section 3), in which the network as it was
+answers the new images. Two networks answer there: the joined one of the stage before for the old classes, and stage
+one's new sub-model for the new ones.
+"""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,17 +24,24 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
 
 
-def distilled(objective: Objective, teacher: nn.Module, temperature: float) -> Objective:
-    """`objective` plus the distillation loss from `teacher` on the very rows the student saw, in the same order.
+def distilled(
+    objective: Objective, teachers: Sequence[nn.Module], temperature: float, weight: float = 1.0
+) -> Objective:
+    """`objective` plus `weight` times the distillation loss of each teacher, on the very rows that the student saw.
 
-    The teacher stays in evaluation mode and gets no gradient.
+    Args:
+        teachers: their outputs, side by side, are the student's, and each softmax is over one teacher's outputs alone.
+            They stay in evaluation mode and get no gradient.
     """
-    teacher.eval().requires_grad_(False)
+    for teacher in teachers:
+        teacher.eval().requires_grad_(False)
 
-    def with_teacher(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
+    def with_teachers(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
         outcome = objective(model, batch, random)
         with torch.no_grad():
-            taught = teacher(outcome.inputs)
-        return outcome._replace(loss=outcome.loss + distillation_loss(outcome.logits, taught, temperature))
+            taught = [teacher(outcome.inputs) for teacher in teachers]
+        own = outcome.logits.split([logits.shape[1] for logits in taught], dim=1)
+        losses = [distillation_loss(*pair, temperature) for pair in zip(own, taught, strict=True)]
+        return outcome._replace(loss=outcome.loss + weight * sum(losses))
 
-    return with_teacher
+    return with_teachers

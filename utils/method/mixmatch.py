@@ -4,9 +4,6 @@ The symbols of the paper's algorithm 1: X labelled rows, U unlabelled rows with 
 labels, W all of them shuffled; X', U' the mixed rows; T the sharpening temperature; λ_u the weight of Lu.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,20 +19,6 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     return powered / powered.sum(dim=1, keepdim=True)
 
 
-@contextmanager
-def frozen_statistics(model: nn.Module) -> Iterator[None]:
-    """Batch-norms go on normalising by the batch but leave their running statistics as they are."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    try:
-        for norm in norms:
-            norm.momentum = 0.0
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-
-
 @torch.no_grad()
 def guess_labels(model: nn.Module, views: list[Tensor], temperature: float) -> Tensor:
     """The sharpened mean prediction over the K augmentations of the same images (eq. 6–7).
@@ -45,8 +28,12 @@ def guess_labels(model: nn.Module, views: list[Tensor], temperature: float) -> T
 
     Returns: [B, C], float32, no gradient.
     """
-    with frozen_statistics(model):
-        logits = model(torch.cat(views)).float()
+    momenta = {norm: norm.momentum for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)}
+    for norm in momenta:  # they go on normalising by the batch, but leave their running statistics as they are
+        norm.momentum = 0.0
+    logits = model(torch.cat(views)).float()
+    for norm, momentum in momenta.items():
+        norm.momentum = momentum
     # Weights that were cast here know no gradient, and some versions of autocast would hand them to the training pass.
     torch.clear_autocast_cache()
     probabilities = torch.stack(logits.softmax(dim=1).chunk(len(views))).mean(dim=0)

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets import catalog, naming
+from datasets.augment import Transform
+from datasets.batches import Batches, Part
 from datasets.memory import Memory
 from datasets.tasks import Task, data_sets
-from models.ede_net import EDENet
-from utils.method import stage_two
 from utils.method.stage_two import SubModels
-from utils.method.training import Progress
-from utils.running.artefact import Artefact
 from utils.running.errors import UserError
 from utils.running.options import Settings, command_line
 from utils.running.run import Run
@@ -26,82 +24,69 @@ def known_names(names: object, least: int = 1) -> list[str]:
     if not isinstance(names, list | tuple) or len(names) < least:
         raise UserError(f"{str(names)[:80]} is not accepted: expected a list of at least {least} data sets")
     found = [naming.canonical_name(name) for name in names]
-    for name in found:
-        if found.count(name) > 1:
-            raise UserError(f"{name!r} is named {found.count(name)} times: expected each data set once")
+    if len(set(found)) < len(found):
+        raise UserError(f"{str(names)[:80]} is not accepted: expected each data set once")
     return found
 
 
-def tasks(settings: Settings, names: Sequence[str], num_class: int | None = None) -> list[Task]:
-    """Reads the data sets, each a task. Raises `UserError` if one has not `num_class` classes, where that is asked."""
+def tasks(settings: Settings, names: Sequence[str], num_class: int | None = None, num_per_class: int = 1) -> list[Task]:
+    """Reads the data sets, each a task.
+
+    Raises: `UserError` if one has not `num_class` classes, where that is asked, or less than `num_per_class` images.
+    """
     parts = [[catalog.load(name, settings.data_root, part) for part in ("train", "test")] for name in names]
     for train, _ in parts:
         if num_class not in (None, len(train.class_names)):
             raise UserError(
                 f"num_class={num_class}, but {train.name} has {len(train.class_names)} classes: give that number"
             )
+        fewest = int(train.labels.bincount(minlength=len(train.class_names)).min())
+        if num_per_class > fewest:
+            raise UserError(f"num_per_class={num_per_class}, but a class of {train.name} has {fewest} training images")
     return data_sets(parts)
 
 
-def classifier_folder(settings: Settings) -> Path:
-    """Where stage one writes."""
-    return Path(settings.checkpoint_root) / "MTIL" / "classifier_resnet18"
+def folder(settings: Settings, kind: str) -> Path:
+    """Where a stage writes: kind "classifier" or "EDE_Net"."""
+    return Path(settings.checkpoint_root) / "MTIL" / f"{kind}_resnet18"
 
 
-def network_folder(settings: Settings) -> Path:
-    """Where stage two writes."""
-    return Path(settings.checkpoint_root) / "MTIL" / "EDE_Net_resnet18"
-
-
-def network_name(names: Sequence[str], num_per_class: int) -> str:
-    """The name of a joined network's files, such as model_mnist_svhn_5."""
-    return f"model_{'_'.join(names)}_{num_per_class}"
-
-
-def classifier_configuration(settings: Settings, task: Task, num_class: int) -> dict[str, Any]:
-    """What decides a data set's network, as results say it."""
-    stand_in = {"dataset_stand_in": True} if task.stand_in else {}
-    deciding = settings.deciding("run", "update", "network", "choice")
-    return {"dataset": task.name, **stand_in, "num_class": num_class, "recipe": settings.recipe, **deciding}
-
-
-def network_configuration(settings: Settings, joined: Sequence[Task], num_per_class: int) -> dict[str, Any]:
-    """What decides a joined network, as results say it."""
+def configuration(settings: Settings, joined: Sequence[Task], *kinds: str, **arguments: Any) -> dict[str, Any]:
+    """What decides a network of these data sets, as results say it: arguments, and options of these kinds."""
     stand_in = {"dataset_stand_in": True} if any(task.stand_in for task in joined) else {}
-    shared = {"recipe": settings.recipe, "selection": settings.selection}
-    deciding = settings.deciding("run", "update", "finetune")
-    names = [task.name for task in joined]
-    return {"data_list": names, "num_per_class": num_per_class, **stand_in, **shared, **deciding}
+    return {**arguments, **stand_in, "recipe": settings.recipe, **settings.deciding("run", "update", *kinds)}
+
+
+def begin_classifier(settings: Settings, tasks: Sequence[Task], **arguments: Any) -> Run:
+    """The run of stage one of one data set."""
+    found = configuration(settings, tasks, "network", "choice", **arguments)
+    return Run(folder(settings, "classifier"), settings, found, own=[f"model_{tasks[0].name}"])
+
+
+def joined_configuration(settings: Settings, joined: Sequence[Task], num_per_class: int) -> dict[str, Any]:
+    """The same of a joined network."""
+    arguments = {"data_list": [task.name for task in joined], "num_per_class": num_per_class}
+    return configuration(settings, joined, "finetune", **arguments, selection=settings.selection)
 
 
 def submodels_of(settings: Settings) -> SubModels:
     """Stage one's networks, whose epochs have to be chosen by the same rule."""
     command = command_line("trainMTIL.py", "train_MTIL_classifier", {"data_type": "…"}, settings)
-    return SubModels(classifier_folder(settings), False, command, {"selection": settings.selection})
+    agreed = {"selection": settings.selection}
+    return SubModels(folder(settings, "classifier"), False, command, agreed, settings.dry_run)
 
 
-def stage(run: Run, joined: Sequence[Task], before: Artefact | None, submodels: SubModels, memory: Memory) -> Artefact:
-    """The network that joins these data sets: what it is made from, and whether it is done."""
-    name = network_name([task.name for task in joined], memory.per_class)
-    return run.artefact(name, stage_two.made_from(run, joined[-1], before, submodels, memory))
-
-
-def save(
-    artefact: Artefact,
-    net: EDENet,
-    memory: Memory,
-    joined: Sequence[Task],
-    progress: Progress | None,
-    steps: int,
-    submodels: SubModels,
-) -> None:
-    """Evaluates and writes the network that joins these data sets; `steps` is its updates an epoch."""
-    stage_two.save(
-        artefact,
-        net,
-        memory,
-        joined,
-        progress,
-        updates=progress.epoch * steps if progress else 0,
-        alone=[submodels.record(task, artefact.run.dry)["results"]["test_accuracy"] for task in joined],
-    )
+def exemplar_batches(run: Run, memory: Memory, joined: Sequence[Task]) -> Batches:
+    """Batches of exemplars alone, as many of each task, each task's augmented in its own way; an epoch is one pass."""
+    settings = run.settings
+    exemplars = [memory.images(task.first, task.last).to(run.data_device) for task in joined]
+    size = min(settings.finetune_batch_size, sum(map(len, exemplars)))
+    if size < len(joined):
+        raise UserError(f"a batch of {size} exemplars cannot hold one of each of {len(joined)} data sets: give more")
+    shares = [size // len(joined) + (index < size % len(joined)) for index in range(len(joined))]
+    parts = [
+        Part(each.images, each.labels, share, Transform(settings.padding, settings.finetune_rotation, task.mirror))
+        for task, each, share in zip(joined, exemplars, shares, strict=True)
+    ]
+    steps = max(-(-len(part.images) // part.size) for part in parts)
+    return Batches(parts, steps, (settings.seed, *[task.name for task in joined], "finetune"), run.device)

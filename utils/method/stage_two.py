@@ -2,20 +2,21 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datasets import naming
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
-from datasets.images import Images
 from datasets.memory import Memory, herding_order, random_orders
 from datasets.tasks import Task
 from models import cost
 from models.ede_net import EDENet
 from models.resnet import ResNet18, resnet18
 from utils.method import stage_one, training
-from utils.method.keep import kept
+from utils.method.data import Split, record
+from utils.method.distill import distilled
 from utils.method.mixup import Objective, mixup
 from utils.method.training import Progress, Schedule
 from utils.running import checkpoint
@@ -24,67 +25,67 @@ from utils.running.errors import UserError
 from utils.running.options import Settings, command_line
 from utils.running.run import Run
 
-if TYPE_CHECKING:
-    from utils.method.data import Split
+LWF_TEMPERATURE = 2.0  # Li & Hoiem 2016, section 3.2
 
 
-def place(settings: Settings, split: "Split", **arguments: Any) -> tuple[Path, Settings, dict[str, Any]]:
-    """Where stage two of a split writes, and what decides its results, for a `Run`.
-
-    Args:
-        arguments: of the call: prune, mixmatch and rehearsal_size.
-    """
-    size = arguments["rehearsal_size"]
-    folder = Path(settings.checkpoint_root) / f"EDE_Net_{split.dataset}_{split.type}_resnet18_rehearsal_{size}"
-    deciding = settings.deciding("run", "update", "memory", "finetune", "prediction")
+def begin(settings: Settings, split: Split, **arguments: Any) -> Run:
+    """The run of stage two of a split; `arguments` are the call's prune, mixmatch and rehearsal_size."""
+    name = f"EDE_Net_{split.dataset}_{split.type}_resnet18_rehearsal_{arguments['rehearsal_size']}"
     shared = {"recipe": settings.recipe, "selection": settings.selection}
-    return folder, settings, {**split.configuration, **arguments, **shared, **deciding}
+    deciding = settings.deciding("run", "update", "memory", "finetune", "prediction")
+    configuration = {**split.configuration, **arguments, **shared, **deciding}
+    return Run(Path(settings.checkpoint_root) / name, settings, configuration, siblings="EDE_Net_*")
 
 
+# --- what is joined
+
+
+@dataclass(frozen=True)
 class SubModels:
     """Stage one's networks, which stage two joins and never changes.
 
-    Args:
+    Attributes:
         folder: where they lie.
         compressed: whether the compressed ones are meant.
         command: what makes them, for the error where one is missing.
         agreed: what they have to have been made with, by the names of their records and configurations.
+        dry: of a dry run, for which they may still be to be made.
     """
 
-    def __init__(self, folder: Path, compressed: bool, command: str, agreed: dict[str, Any]):
-        self.folder, self.compressed, self.command, self.agreed = folder, compressed, command, agreed
-        self.configuration: dict[str, Any] | None = None  # of stage one, once a record has been read
+    folder: Path
+    compressed: bool
+    command: str
+    agreed: dict[str, Any]
+    dry: bool
 
-    def record(self, task: Task, dry: bool = False) -> dict[str, Any]:
+    def record(self, task: Task) -> dict[str, Any]:
         """What is recorded of a task's sub-model; in a dry run of one that is still to be made, as good as nothing.
 
         Raises: `UserError` that prints the command which makes it, if it is not there or was made from something else.
         """
         path = self.folder / f"{stage_one.model_name(task, self.compressed)}.json"
         if not path.is_file():
-            if dry:
-                return {"fingerprint": "none yet", "results": {"test_accuracy": None}}
+            if self.dry:
+                return {"fingerprint": None, "results": {"test_accuracy": None}, "configuration": None}
             raise UserError(
                 f"{path} is not there: stage two needs stage one's networks, which this makes: {self.command}"
             )
         content = read_record(path)
-        agreed = {"classes": list(task.class_names), "images": task.fingerprint, **self.agreed}
-        for name, mine in agreed.items():
-            theirs = {**content["configuration"], **content["made_from"]}.get(name)
-            if theirs != mine:
+        known = {**content["configuration"], **content["made_from"]}
+        for name, mine in {"classes": list(task.class_names), "images": task.fingerprint, **self.agreed}.items():
+            if known.get(name) != mine:
                 raise UserError(
-                    f"{path} was made with {name}={theirs!r}, stage two asks for {mine!r}: give the same, or make it "
-                    f"anew in another checkpoint_root with: {self.command}"
+                    f"{path} was made with {name}={known.get(name)!r}, stage two asks for {mine!r}: give the same, or "
+                    f"make it anew in another checkpoint_root with: {self.command}"
                 )
-        self.configuration = content["configuration"]
         return content
 
     def load(self, run: Run, task: Task) -> ResNet18:
         """The task's sub-model as stage one left it; in a dry run of one that is still to be made, a fresh one."""
-        wanted = self.record(task, run.dry)["fingerprint"]
+        wanted = self.record(task)["fingerprint"]
+        if wanted is None:
+            return resnet18(task.num_classes, run.settings.widths).to(run.device)
         path = self.folder / f"{stage_one.model_name(task, self.compressed)}.pt"
-        if run.dry and not path.is_file():
-            return resnet18(task.num_classes, run.settings.widths, task.mean, task.std, seed=0).to(run.device)
         content = checkpoint.read(path, ResNet18.KIND, run.device)
         if content["fingerprint"] != wanted:
             raise UserError(f"{path} is not the network that its record was written with: make it anew: {self.command}")
@@ -92,58 +93,22 @@ class SubModels:
         return model.without_other() if model.num_classes > task.num_classes else model
 
 
-def submodels_of(settings: Settings, split: "Split", prune: bool, mixmatch: bool, rehearsal_size: int) -> SubModels:
+def submodels_of(settings: Settings, split: Split, prune: bool, mixmatch: bool, rehearsal_size: int) -> SubModels:
     """Stage one's networks of a split, which have to be of the same data, chosen by the same rule."""
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
-    root = settings.classifier_root or settings.checkpoint_root
-    theirs = Settings(**{**vars(settings), "checkpoint_root": root, "classifier_root": None})
-    if settings.other_weight and settings.other_exemplars:
-        call["rehearsal_size"] = rehearsal_size
     agreed = {name: getattr(settings, name) for name in ("image_size", "seed", "selection", "validation_fraction")}
-    agreed["rehearsal_size"] = call.get("rehearsal_size", 0)  # stage one saw exemplars of this memory, or none
+    agreed["rehearsal_size"] = 0
+    if settings.other_weight and settings.other_exemplars:  # stage one saw exemplars of this memory
+        call["rehearsal_size"] = agreed["rehearsal_size"] = rehearsal_size
     if mixmatch:
         agreed["unlabeled"] = naming.short_name(settings.unlabeled)
-    return SubModels(
-        stage_one.folder(settings, split.dataset, split.type, mixmatch),
-        prune,
-        command_line("train_classifier.py", "train_model", call, theirs),
-        agreed,
-    )
+    root = settings.classifier_root or settings.checkpoint_root
+    theirs = Settings(**{**vars(settings), "checkpoint_root": root, "classifier_root": None})
+    command = command_line("train_classifier.py", "train_model", call, theirs)
+    return SubModels(stage_one.folder(settings, split, mixmatch), prune, command, agreed, settings.dry_run)
 
 
-def stage(run: Run, task: Task, before: Artefact | None, submodels: SubModels, memory: Memory) -> Artefact:
-    """The EDE-Net after a task, `stage_<t>`: what it is made from, and whether it is done.
-
-    Args:
-        before: the stage of the task before.
-        memory: an empty one.
-    """
-    return run.artefact(name(task), made_from(run, task, before, submodels, memory))
-
-
-def made_from(run: Run, task: Task, before: Artefact | None, submodels: SubModels, memory: Memory) -> dict[str, Any]:
-    """What decides the network after a task."""
-    record = {
-        "task": task.name,
-        "classes": list(task.class_names),
-        "images": task.fingerprint,
-        "sub-model": submodels.record(task, run.dry)["fingerprint"],
-        "stage before": before and before.fingerprint,
-        "exemplars in all": memory.size,
-        "exemplars of a class": memory.per_class,
-        **run.settings.deciding("run", "memory", "prediction", *(["update", "finetune"] if task.index > 0 else [])),
-    }
-    del record["class_order"]  # the classes themselves are named
-    return record
-
-
-def after(run: Run, before: Artefact | None, memory: Memory, network: type[EDENet] = EDENet) -> EDENet:
-    """The network as stage two left it after the task before, whose exemplars the memory takes up; or an empty one."""
-    if before is None:
-        return network(flip_average=run.settings.flip_average)
-    net = before.load(network)
-    memory.load_state_dict(net.meta["exemplars"], net.meta["tasks"][-1][2])
-    return net
+# --- what is learned
 
 
 def balanced_batches(run: Run, memory: Memory, task: Task) -> Batches:
@@ -167,52 +132,20 @@ def exemplar_rows(batch_size: int, old: int, new: int) -> int:
     return min(batch_size - 1, max(1, round(batch_size * old / (old + new))))
 
 
-def exemplar_batches(run: Run, memory: Memory, tasks: Sequence[Task]) -> Batches:
-    """Batches of exemplars alone, as many of each task, each task's augmented in its own way; an epoch is one pass."""
-    settings = run.settings
-    exemplars = [memory.images(task.first, task.last).to(run.data_device) for task in tasks]
-    size = min(settings.finetune_batch_size, sum(map(len, exemplars)))
-    if size < len(tasks):
-        raise UserError(f"a batch of {size} exemplars cannot hold one of each of {len(tasks)} data sets: give more")
-    shares = [size // len(tasks) + (index < size % len(tasks)) for index in range(len(tasks))]
-    parts = [
-        Part(each.images, each.labels, share, Transform(settings.padding, settings.finetune_rotation, task.mirror))
-        for task, each, share in zip(tasks, exemplars, shares, strict=True)
-    ]
-    steps = max(-(-len(part.images) // part.size) for part in parts)
-    return Batches(parts, steps, (settings.seed, *[task.name for task in tasks], "finetune"), run.device)
-
-
-def finetune(run: Run, artefact: Artefact, net: EDENet, batches: Batches) -> Progress:
-    """Trains the joined network to the last epoch: all of it, or the part that `finetune` names."""
-    settings = run.settings
-    epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
-    if settings.finetune != "all":
-        net.train_only(settings.finetune)
-    progress = training.fit(
-        net,
-        batches,
-        objective(net, settings),
-        Schedule.of(settings, epochs, settings.finetune_lr),
-        run.console,
-        f"stage two, {artefact.name}",
-        artefact=artefact,
-    )
-    net.requires_grad_(True)
-    return progress
-
-
 def objective(net: EDENet, settings: Settings) -> Objective:
     """The loss of stage two, for the network as it is before the first update.
 
     Mixup over the joined batches and cross-entropy over all outputs; with `finetune_distillation` what the sub-models
-    can is kept, see `utils.method.keep`.
+    can is kept, see `utils.method.distill`.
     """
     loss = mixup(net.num_classes, settings.alpha if settings.finetune_mixup else 0.0)
     if settings.finetune_distillation == 0:
         return loss
     *old, new = copy.deepcopy(net.submodels)
-    return kept(loss, [EDENet(old), new], settings.finetune_distillation)
+    return distilled(loss, [EDENet(old), new], LWF_TEMPERATURE, settings.finetune_distillation)
+
+
+# --- what is kept
 
 
 def remember(run: Run, net: EDENet, memory: Memory, task: Task) -> None:
@@ -226,45 +159,103 @@ def remember(run: Run, net: EDENet, memory: Memory, task: Task) -> None:
             of_class = task.train.select(task.train.labels == label)
             features = training.outputs(net.features, of_class.images, next(net.parameters()).device)
             orders.append(herding_order(features, count))
-    for name, order in zip(task.class_names, orders, strict=True):
-        if memory.per_class is not None and len(order) < count:
-            raise UserError(
-                f"num_per_class={count} is more than the {len(order)} training images of {task.name}'s class {name}: "
-                f"expected at most that many"
-            )
     memory.add(task, orders)
 
 
-def save(
-    artefact: Artefact, net: EDENet, memory: Memory, tasks: Sequence[Task], progress: Progress | None, **more: Any
-) -> None:
-    """Evaluates the network on the test images of the tasks so far and writes it with its exemplars.
+class Stages:
+    """The networks after each task, every one made from the one before, with what each remembers.
 
     Args:
-        tasks: those learned so far.
-        progress: of the training; None where there was none, as for the first task.
-        more: what else the results hold.
+        run: whose files they are.
+        memory: for their exemplars.
+        network: their class.
     """
-    run = artefact.run
-    results = {
-        **evaluate(net, tasks),
-        "widths": [list(widths) for widths in net.widths],
-        "parameters": cost.parameters(net),
-        "flops": cost.flops(net, run.settings.image_size),
-        "seconds": progress.seconds if progress else 0.0,
-        "history": progress.history if progress else [],
-        **more,
+
+    def __init__(self, run: Run, memory: Memory, network: type[EDENet] = EDENet):
+        self.run, self.memory, self.network = run, memory, network
+        self.artefacts: list[Artefact] = []
+        self.progress = Progress()  # of the current stage's training, if there is one
+
+    @property
+    def current(self) -> Artefact:
+        """The stage that was begun last."""
+        return self.artefacts[-1]
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """What was measured after each task."""
+        return [stage.results for stage in self.artefacts]
+
+    def done(self, task: Task, made_from: dict[str, Any], name: str | None = None) -> bool:
+        """Begins the next stage, `stage_<t>` unless named, and says whether it is there already.
+
+        Args:
+            made_from: what decides it, beside the stage before.
+        """
+        before = self.current.fingerprint if self.artefacts else None
+        name = name or f"stage_{task.index + 1}"
+        self.artefacts.append(self.run.artefact(name, {**made_from, "stage before": before}))
+        self.progress = Progress()
+        return self.current.done
+
+    def before(self) -> EDENet:
+        """The network as it was after the task before, whose exemplars the memory takes up; or an empty one."""
+        if len(self.artefacts) == 1:
+            return self.network(flip_average=self.run.settings.flip_average)
+        return self.load(self.artefacts[-2])
+
+    def load(self, stage: Artefact) -> EDENet:
+        """The network of a stage, whose exemplars the memory takes up."""
+        net = stage.load(self.network)
+        self.memory.load_state_dict(net.meta["exemplars"], net.num_classes)
+        return net
+
+    def finetune(self, net: EDENet, batches: Batches) -> None:
+        """Trains the joined network to the last epoch: all of it, or the part that `finetune` names."""
+        settings = self.run.settings
+        epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
+        if settings.finetune != "all":
+            net.train_only(settings.finetune)
+        schedule, title = Schedule(settings, epochs, settings.finetune_lr), f"stage two, {self.current.name}"
+        self.progress = training.fit(net, batches, objective(net, settings), schedule, self.current, title)
+        net.requires_grad_(True)
+
+    def save(self, net: EDENet, tasks: Sequence[Task], **more: Any) -> None:
+        """Evaluates the network on the test images of the tasks so far and writes it with its exemplars.
+
+        Args:
+            more: what else the results hold.
+        """
+        run = self.run
+        results = {
+            **evaluate(net, tasks),
+            "widths": [list(widths) for widths in net.widths],
+            "parameters": cost.parameters(net),
+            "flops": cost.flops(net, run.settings.image_size),
+            "seconds": self.progress.seconds,
+            "history": self.progress.history,
+            **more,
+        }
+        content = {
+            "tasks": [[task.name, task.first, task.last] for task in tasks],
+            "class_names": [name for task in tasks for name in task.class_names],
+            "image_size": run.settings.image_size,
+            "exemplars": self.memory.state_dict(),
+        }
+        net.meta = {**content, "configuration": run.configuration}
+        self.current.save(net, results, **content)
+        seen = 100 * sum(results["correct"]) / sum(results["total"])
+        run.console.curves("test accuracy", tasks[-1].last, {"all classes seen": seen})
+
+
+def made_from(settings: Settings, task: Task, submodels: SubModels, memory: Memory) -> dict[str, Any]:
+    """What decides the network after a task, beside the stage before."""
+    return {
+        **record(task, settings, "run", "memory", "prediction", *(["update", "finetune"] if task.index > 0 else [])),
+        "sub-model": submodels.record(task)["fingerprint"],
+        "exemplars in all": memory.size,
+        "exemplars of a class": memory.per_class,
     }
-    content = {
-        "tasks": [[task.name, task.first, task.last] for task in tasks],
-        "class_names": [name for task in tasks for name in task.class_names],
-        "image_size": run.settings.image_size,
-        "exemplars": memory.state_dict(),
-    }
-    net.meta = {**content, "configuration": run.configuration}
-    artefact.save(net, results, **content)
-    seen = 100 * sum(results["correct"]) / sum(results["total"])
-    run.console.curves("test accuracy", tasks[-1].last, {"all classes seen": seen})
 
 
 def evaluate(net: EDENet, tasks: Sequence[Task]) -> dict[str, list[int]]:
@@ -281,21 +272,3 @@ def evaluate(net: EDENet, tasks: Sequence[Task]) -> dict[str, list[int]]:
         found["elsewhere"].append(int(((predicted < task.first) | (predicted >= task.last)).sum()))
         found["total"].append(len(labels))
     return found
-
-
-def exemplars_of(stage: Artefact) -> tuple[Images, list[str]]:
-    """The exemplars that a stage keeps, and the names of all its classes."""
-    memory = Memory()
-    meta = stage.model.meta if stage.model else checkpoint.read(stage.path)
-    memory.load_state_dict(meta["exemplars"], len(meta["class_names"]))
-    return memory.images(), meta["class_names"]
-
-
-def results_of(run: Run, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """The results of all stages."""
-    return [run.content(name(task))["results"] for task in tasks]
-
-
-def name(task: Task) -> str:
-    """The name of the files of the network after a task."""
-    return f"stage_{task.index + 1}"

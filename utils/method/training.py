@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +17,12 @@ from datasets.images import Images
 from utils.method.mixup import Objective
 from utils.running import checkpoint, device
 from utils.running.artefact import Artefact
-from utils.running.console import Console, duration
+from utils.running.console import duration
 from utils.running.errors import UserError
 from utils.running.interrupt import Interruption
 from utils.running.options import Settings
 from utils.running.randomness import StepRandom
+from utils.running.run import Run
 
 READS_PER_EPOCH = 4  # how often a training's losses are read from the device
 EVALUATION_BATCH = 500
@@ -32,33 +32,17 @@ TIMED_UPDATES = 5  # of a dry run
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: the settings of one training.
+    """How long and how fast one training goes.
 
     Attributes:
+        settings: what all trainings of a run share.
         epochs: passes; the learning rate follows a half cosine from `lr` in the first to nearly 0 in the last.
-        lr: initial learning rate of Adam, and `weight_decay` its L2 penalty.
-        clip_norm: gradients are scaled down to this norm.
-        evaluate_every: epochs between evaluations; the last `evaluate_last` are all evaluated.
-        save_every: epochs between saves of the unfinished training.
-        amp: "auto", "off", "bfloat16" or "float16", see `utils.running.device`.
-        compile: whether `torch.compile` translates the model for the training passes.
+        lr: initial learning rate of Adam.
     """
 
+    settings: Settings
     epochs: int
     lr: float
-    weight_decay: float
-    clip_norm: float
-    evaluate_every: int
-    evaluate_last: int
-    save_every: int
-    amp: str
-    compile: bool = False
-
-    @classmethod
-    def of(cls, settings: Settings, epochs: int, lr: float) -> "Schedule":
-        """A training of these epochs from this rate, with what all trainings of a run share."""
-        shared = ("weight_decay", "clip_norm", "evaluate_every", "evaluate_last", "save_every", "amp", "compile")
-        return cls(epochs, lr, **{name: getattr(settings, name) for name in shared})
 
     def learning_rate(self, epoch: int) -> float:
         """Cosine annealing (Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5): epoch 0 has `lr`."""
@@ -67,7 +51,7 @@ class Schedule:
     def evaluates(self, epoch: int) -> bool:
         """Whether the model is evaluated after `epoch`."""
         left = self.epochs - 1 - epoch
-        return left < self.evaluate_last or (epoch + 1) % self.evaluate_every == 0
+        return left < self.settings.evaluate_last or (epoch + 1) % self.settings.evaluate_every == 0
 
 
 @dataclass
@@ -90,14 +74,14 @@ class Updates:
     come from the key of `batches`.
     """
 
-    def __init__(self, model: nn.Module, batches: Batches, objective: Objective, schedule: Schedule):
-        self.batches, self.objective, self.schedule = batches, objective, schedule
+    def __init__(self, model: nn.Module, batches: Batches, objective: Objective, settings: Settings):
+        self.batches, self.objective, self.clip_norm = batches, objective, settings.clip_norm
         self.where = next(model.parameters()).device
-        self.casting = device.casting(schedule.amp, self.where)
+        self.casting = device.casting(settings.amp, self.where)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(self.trained, schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+        self.optimizer = torch.optim.Adam(self.trained, weight_decay=settings.weight_decay, fused=True)
         self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.casting.scaled)
-        self.model = device.compiled(model) if schedule.compile else model
+        self.model = device.compiled(model) if settings.compile else model
 
     def update(self, number: int, rate: float) -> Tensor:
         """Makes one update with this learning rate. Returns the loss, a scalar on the device.
@@ -114,20 +98,10 @@ class Updates:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.trained, self.schedule.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.trained, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach() if self.casting.scaled else loss.detach() + 0 * norm
-
-    def state_dict(self) -> dict[str, Any]:
-        """What Adam and the scaler remember."""
-        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises `KeyError`, `TypeError`, `ValueError` or `RuntimeError` if the state is another training's."""
-        self.optimizer.load_state_dict(state["optimizer"])
-        if state["scaler"] and self.casting.scaled:  # it may have been saved on a device that needs none
-            self.scaler.load_state_dict(state["scaler"])
 
 
 def fit(
@@ -135,51 +109,50 @@ def fit(
     batches: Batches,
     objective: Objective,
     schedule: Schedule,
-    console: Console,
+    artefact: Artefact,
     title: str,
     evaluate: Callable[[nn.Module], float] | None = None,
-    artefact: Artefact | None = None,
-    judged: str = "held-out",
 ) -> Progress:
     """Trains `model` in place with Adam.
 
     Args:
-        evaluate: the score (percent correct) that chooses the epoch kept, the later one among equals; None keeps the
-            last epoch.
         artefact: what is trained: its unfinished training is saved, and taken up again. In a dry run a few updates are
             timed instead.
-        judged: on which images `evaluate` scores, for the reader of the output.
+        evaluate: the score (percent correct) that chooses the epoch kept, the later one among equals; None keeps the
+            last epoch.
 
     Returns: the history and the best epoch (0-based) with its score.
 
     Raises: `UserError` when the loss is not finite; `Interrupted` after saving, when the process was asked to stop.
     """
-    updates = Updates(model, batches, objective, schedule)
-    if artefact is not None and artefact.run.dry:
-        return _timed(updates, title, evaluate, artefact)
+    settings, console = schedule.settings, artefact.run.console
+    updates = Updates(model, batches, objective, settings)
+    if artefact.run.dry:
+        return _timed(updates, schedule, artefact.run, title, evaluate)
     steps = batches.steps_per_epoch
     losses = torch.zeros(steps, device=updates.where)
     progress = Progress()
-    saved = artefact and artefact.saved_training()
-    if saved:
-        checkpoint.load_weights(model, saved.get("model"), artefact.unfinished)
+    if saved := artefact.saved_training():
         try:
-            updates.load_state_dict(saved)
+            checkpoint.load_weights(model, saved["model"], artefact.unfinished)
+            updates.optimizer.load_state_dict(saved["optimizer"])
+            if saved["scaler"] and updates.casting.scaled:  # it may have been saved on a device that needs none
+                updates.scaler.load_state_dict(saved["scaler"])
             losses.copy_(saved["losses"])
             progress = Progress(**saved["progress"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"{artefact.unfinished} is of another training ({error!r}): delete it to begin that anew"
-            ) from error
+            raise UserError(f"{artefact.unfinished} is of another training ({error!r}): delete it") from error
         console.say(f"{title}: goes on from epoch {progress.epoch}, step {progress.step}")
-    before, begun = progress.seconds, time.monotonic()
-    last_save = begun
+    begun = time.monotonic() - progress.seconds
+    last_save = time.monotonic()
 
     def save() -> None:
-        progress.seconds = before + time.monotonic() - begun
-        content = {"model": model.state_dict(), **updates.state_dict(), "losses": losses}
-        artefact.save_training({**content, "progress": vars(progress)})
+        progress.seconds = time.monotonic() - begun
+        stateful = {"model": model, "optimizer": updates.optimizer, "scaler": updates.scaler}
+        states = {name: each.state_dict() for name, each in stateful.items()}
+        artefact.save_training({**states, "losses": losses, "progress": vars(progress)})
 
+    judged = "held-out" if settings.selection == "validation" else "test"
     with console.epochs(title, schedule.epochs, progress.epoch, judged) as advance:
         for epoch in range(progress.epoch, schedule.epochs):
             model.train()
@@ -187,7 +160,7 @@ def fit(
             for step in range(progress.step, steps):
                 losses[step] = updates.update(epoch * steps + step, rate)
                 progress.step = step + 1
-                stopping = artefact is not None and Interruption.requested is not None
+                stopping = Interruption.requested is not None
                 if stopping or progress.step % math.ceil(steps / READS_PER_EPOCH) == 0 or progress.step == steps:
                     _require_finite(losses[: progress.step], title, epoch, rate)
                 if stopping:
@@ -201,21 +174,20 @@ def fit(
                     progress.best_state = {name: value.clone() for name, value in model.state_dict().items()}
             progress.history.append(entry)
             progress.epoch, progress.step = epoch + 1, 0
-            due = progress.epoch % schedule.save_every == 0 and progress.epoch < schedule.epochs
-            if artefact is not None and due and time.monotonic() - last_save >= SECONDS_BETWEEN_SAVES:
+            due = progress.epoch % settings.save_every == 0 and progress.epoch < schedule.epochs
+            if due and time.monotonic() - last_save >= SECONDS_BETWEEN_SAVES:
                 save()
                 last_save = time.monotonic()
             advance(entry)
-    progress.seconds = before + time.monotonic() - begun
+    progress.seconds = time.monotonic() - begun
     if progress.best_state is not None:
         model.load_state_dict(progress.best_state)
     model.eval()
     return progress
 
 
-def _timed(updates: Updates, title: str, evaluate: Callable[[nn.Module], float] | None, artefact: Artefact) -> Progress:
+def _timed(updates: Updates, schedule: Schedule, run: Run, title: str, evaluate: Callable | None) -> Progress:
     """A training of a dry run: times a few updates and one evaluation, and adds what the whole takes to the plan."""
-    schedule, run = updates.schedule, artefact.run
     updates.model.train()
     float(updates.update(0, schedule.lr))  # the first is slower; reading the loss waits for the device
     begun = time.monotonic()
@@ -230,7 +202,7 @@ def _timed(updates: Updates, title: str, evaluate: Callable[[nn.Module], float] 
     run.plan.append((title, seconds))
     run.console.say(f"{title}: {count:,} updates in {schedule.epochs} epochs, about {duration(seconds)}")
     updates.model.eval()
-    return Progress(epoch=schedule.epochs, best_epoch=schedule.epochs - 1, best_score=0.0, seconds=seconds)
+    return Progress()
 
 
 def _require_finite(losses: Tensor, title: str, epoch: int, rate: float) -> None:

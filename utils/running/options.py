@@ -178,7 +178,7 @@ OPTIONS: dict[str, Option] = {
                      seq=200, seq_demo=40),
     "finetune_rotation": _(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
-    # Distillation, see `utils.method.keep`, keeps from overfitting what mixup would.
+    # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
     "finetune_mixup": _(True, FLAG, "finetune", "stage two: whether pairs of images are mixed",
                         plus=False, cpu_plus=False, seq=True),
     "finetune_distillation": _(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the networks "
