@@ -40,8 +40,8 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
         with sequence.begin_classifier(chosen, tasks, dataset=name, num_class=num_class) as run:
             for task in run.each(tasks, "stage one, data sets"):
                 stage_one.train_temporary(run, task, stage_one.Foreign())
-            results = report.sequence_one([*run.recorded("model_*").values()])
-            results = run.finish(results, report.sequence_one_table(results), figures.sequence_one)
+            results = report.sequence_one(run.recorded("model_*").values())
+            results = run.finish(results, report.table(results), figures.stage_one)
     return results
 
 
@@ -83,12 +83,11 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
                 stages.finetune(net, batches)
             alone = [submodels.record(each)["results"]["test_accuracy"] for each in joined]
             stages.save(net, joined, updates=stages.progress.epoch * batches.steps_per_epoch, alone=alone)
-        networks = run.recorded("model_*").values()
-        results = report.sequence_two([each for each in networks if len(each["configuration"]["data_list"]) > 1])
+        results = report.sequence_two(run.recorded("model_*").values())
         if stages.current.model and not run.dry:
-            classes, title = stages.load(stages.current).meta["class_names"], report.sequence_title(names)
-            figures.exemplars(run.folder / f"exemplars_{own[-1][6:]}", memory.images(), classes, title)
-        return run.finish(results, report.sequence_two_table(results), figures.sequence_two)
+            sheet, classes = run.folder / f"exemplars_{own[-1][6:]}", stages.load(stages.current).meta["class_names"]
+            figures.exemplars(sheet, memory.images(), classes, " → ".join(names))
+        return run.finish(results, report.table(results), figures.stage_two)
 
 
 def demo(**options):

@@ -63,9 +63,8 @@ def conclude(stages, stage_one=None):
     results = report.stage_two(run.configuration, stages.results, stage_one)
     if not run.dry and (stages.current.model or not sheet.with_suffix(".png").exists()):
         names = stages.load(stages.current).meta["class_names"]
-        title = report.title(report.method(run.configuration), run.configuration)
-        figures.exemplars(sheet, stages.memory.images(), names, title)
-    return run.finish(results, report.stage_two_table(results), figures.stage_two)
+        figures.exemplars(sheet, stages.memory.images(), names, report.title(results))
+    return run.finish(results, report.table(results), figures.stage_two)
 
 
 def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=2000, mixmatch=True, **options):
@@ -123,19 +122,20 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
         raise UserError(f"ablation() sets {name} itself: give seeds=[…] or checkpoint_root")
     chosen = settings(options)
     require_arguments(rehearsal_size=rehearsal_size, seeds=seeds)
-    from utils.results import ablation as grid
+    from utils.results import ablation as parts
 
-    folder, groups = grid.folder(chosen, split_list, split_type, rehearsal_size), grid.groups(chosen)
+    folder, grid = parts.folder(chosen, split_list, split_type, rehearsal_size), parts.grid(chosen)
     shared = {**options, "split_list": split_list, "split_type": split_type, "rehearsal_size": rehearsal_size}
-    for seed, group in processes.share(list(product(seeds, groups))):
-        root, here = folder / f"seed_{seed}", {**shared, "seed": seed}
+    for seed, cells in processes.share(list(product(seeds, grid))):
+        root, classifiers = folder / f"seed_{seed}", str(folder / f"seed_{seed}" / cells[0].classifiers)
         with processes.own_share():
-            train_classifier.train_model(**{**here, **group.options, "checkpoint_root": str(root / group.folder)})
-            for cell in group.cells:
-                roots = {"classifier_root": str(root / group.folder), "checkpoint_root": str(root / cell.name)}
+            here = {**shared, "seed": seed}
+            train_classifier.train_model(**{**here, **cells[0].options, "checkpoint_root": classifiers})
+            for cell in cells:
+                roots = {"classifier_root": classifiers, "checkpoint_root": str(root / cell.name)}
                 train_model(**{**here, **cell.options, **roots})
                 baseline("concatenate", **{**here, **cell.options, **roots})
-    return None if chosen.dry_run else grid.collect(folder, seeds, groups)
+    return None if chosen.dry_run else parts.collect(folder, seeds, [cell for cells in grid for cell in cells])
 
 
 def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):

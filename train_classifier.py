@@ -51,7 +51,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
         if found is None:
             return run.console.say("the other processes of this job are still at work; the last one writes the results")
         results = report.stage_one(run.configuration, found)
-        return run.finish(results, report.stage_one_table(results), figures.stage_one)
+        return run.finish(results, report.table(results), figures.stage_one)
 
 
 if __name__ == "__main__":

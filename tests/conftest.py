@@ -49,7 +49,7 @@ def tiny_options(stand_in) -> dict:
 @contextmanager
 def _nothing_drawn() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("stage_one", "stage_two", "sequence_one", "sequence_two", "exemplars"):
+        for name in ("stage_one", "stage_two", "exemplars"):
             patch.setattr(figures, name, lambda *arguments: None)
         yield
 

@@ -43,7 +43,7 @@ def _main(script: str, call: str, out: str, err: str, largest_file: int | None, 
     from utils.results import figures
 
     training.SECONDS_BETWEEN_SAVES = 0
-    for name in ("stage_one", "stage_two", "sequence_one", "sequence_two", "exemplars"):  # which take longer than a run
+    for name in ("stage_one", "stage_two", "exemplars"):  # which take longer than a run
         setattr(figures, name, lambda *arguments: None)
     runpy.run_path(str(ROOT / script), run_name="__main__")
 

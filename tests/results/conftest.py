@@ -5,11 +5,14 @@ from contextlib import contextmanager
 import pytest
 
 from utils.results import plotting
+from utils.running import checkpoint
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures drawn in a test by their names, as matplotlib has them; no picture is written."""
+    """The figures drawn in a test by their names, as matplotlib has them; no picture is rendered or written."""
+    from matplotlib.figure import Figure
+
     found = {}
     picture = plotting.picture
 
@@ -20,17 +23,14 @@ def drawn(monkeypatch):
             found[path.name] = figure
 
     monkeypatch.setattr(plotting, "picture", noted)
-    monkeypatch.setattr(plotting, "_save", lambda figure, path, formats: None)
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **more: None)
+    write = checkpoint.write_bytes
+    monkeypatch.setattr(checkpoint, "write_bytes", lambda path, content: content and write(path, content))
     return found
 
 
-@pytest.fixture
-def texts():
-    """Reads all words in a figure, each text on one line."""
+def words(figure) -> list[str]:
+    """All words in a figure, each text on one line."""
+    from matplotlib.text import Text
 
-    def read(figure):
-        from matplotlib.text import Text
-
-        return [" ".join(text.get_text().split()) for text in figure.findobj(Text) if text.get_text()]
-
-    return read
+    return [" ".join(text.get_text().split()) for text in figure.findobj(Text) if text.get_text()]

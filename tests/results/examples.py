@@ -86,27 +86,27 @@ SEQUENCE = ["mnist", "svhn", "cifar10"]
 
 def classifier(name, **options):
     """JSON file of a network of the sequence's stage one."""
-    configuration = {"dataset": name, "selection": "validation", "seed": 0, **options}
-    return {"made_from": {}, "configuration": configuration, "fingerprint": "f", "results": network(0)}
+    configuration = {"dataset": name, "selection": "validation", "seed": 0, "class_order": None, "recipe": "demo"}
+    return {
+        "made_from": {"classes": [*"0123456789"]},
+        "configuration": {**configuration, **options},
+        "results": network(0),
+    }
 
 
 def joined(names, count, correct, **options):
     """JSON file of a joined network with these counts of correct images, of 100 a data set."""
     results = {
+        **stage(len(names) - 1),
         "correct": correct,
         "within": [90] * len(names),
         "elsewhere": [index + count for index in range(len(names))],
-        "total": [100] * len(names),
-        "widths": [[8, 16, 16, 16]] * len(names),
-        "parameters": 1000 * len(names),
-        "flops": 10_000,
-        "seconds": 3.0,
-        "history": history(2),
         "updates": 200,
         "alone": [99.0, 90.0, 80.0][: len(names)],
     }
-    configuration = {"data_list": names, "num_per_class": count, "selection": "validation", **options}
-    return {"made_from": {}, "configuration": configuration, "fingerprint": "f", "results": results}
+    configuration = {**classifier("")["configuration"], "data_list": names, "num_per_class": count, **options}
+    del configuration["dataset"]
+    return {"made_from": {"classes": [*"0123456789"]}, "configuration": configuration, "results": results}
 
 
 def sequence_two():
@@ -114,7 +114,11 @@ def sequence_two():
     return report.sequence_two(
         [
             joined(SEQUENCE, 5, [60, 50, 40]),
-            joined(SEQUENCE, 1, [30, 20, 10], dataset_stand_in=True),
-            joined(SEQUENCE[:2], 1, [50, 40], selection="test"),
+            joined(SEQUENCE[:2], 5, [70, 60]),
+            joined(SEQUENCE[:1], 5, [90]),
+            joined(SEQUENCE, 1, [30, 20, 10]),  # of which the first network is missing
+            joined(SEQUENCE[:2], 1, [50, 40]),
+            joined(SEQUENCE[1:2], 1, [80]),
+            joined([SEQUENCE[1], SEQUENCE[0]], 1, [50, 40], selection="test", dataset_stand_in=True),
         ]
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import naming, splits
-from utils.results import compare, plotting, report, tables
+from utils.results import groups, plotting, report
 from utils.running import checkpoint
 from utils.running.console import show
 from utils.running.options import OPTIONS, Settings
@@ -15,13 +15,12 @@ BARS = {
     "average_incremental_accuracy": "average incremental accuracy (%)",
     "last_accuracy": "last accuracy (%)",
 }
-# What the recipes with "plus" add to the faithful method, each by its options; stage one's come first.
+# What the recipes with "plus" add to the faithful method, each by its options; the last is of stage two alone.
 ADDITIONS = {
     "inherited": ("inherit",),
     "other": ("other_weight", "other_exemplars"),
     "distilled": ("finetune_distillation", "finetune_mixup"),
 }
-STAGE_TWO = "stage two"  # the part without which nothing is fine-tuned
 
 
 def folder(settings: Settings, split_list: list[int] | None, split_type: str | None, rehearsal_size: int) -> Path:
@@ -33,100 +32,71 @@ def folder(settings: Settings, split_list: list[int] | None, split_type: str | N
 
 
 class Cell(NamedTuple):
-    """A combination of parts: its folder's name, its parts, and the options and arguments of stage two."""
+    """A combination of parts: below a seed's folder, where its stage one lies and where its stage two does."""
 
+    classifiers: str
     name: str
     parts: dict[str, bool]
-    options: dict[str, Any]
+    options: dict[str, Any]  # and arguments, of both stages
 
 
-class Group(NamedTuple):
-    """Cells of one stage one: where it lies, below the seed's folder, and its options and arguments."""
+def grid(settings: Settings) -> list[list[Cell]]:
+    """The cells of MixMatch, compression and stage two; of a recipe with additions these, one on top of the other.
 
-    folder: str
-    options: dict[str, Any]
-    cells: list[Cell]
-
-
-def groups(settings: Settings) -> list[Group]:
-    """The grid of MixMatch, compression and stage two; of a recipe with additions these, one on top of the other."""
+    Cells of one stage one stand together.
+    """
+    found = []
     if not settings.finetune_distillation:
-        return [
-            Group(
-                "",
-                {"mixmatch": mixmatch},
-                [
-                    Cell(
-                        f"{'mixmatch' if mixmatch else 'supervised'}_{'compressed' if prune else 'uncompressed'}",
-                        {"MixMatch": mixmatch, "compression": prune},
-                        {"mixmatch": mixmatch, "prune": prune},
-                    )
-                    for prune in (True, False)
-                ],
-            )
-            for mixmatch in (True, False)
-        ]
-    found, off = [], {name: OPTIONS[name].default for options in ADDITIONS.values() for name in options}
-    parts = dict.fromkeys(ADDITIONS, False)
-    for addition in (None, *ADDITIONS):
-        if addition:
-            parts = {**parts, addition: True}
-            off = {name: value for name, value in off.items() if name not in ADDITIONS[addition]}
-        name = "_".join(part for part, there in parts.items() if there) or "faithful"
-        cell = Cell(name, parts, off)
-        if addition == "distilled":  # of stage two alone
-            found[-1].cells.append(cell)
+        for mixmatch, name in ((True, "mixmatch"), (False, "supervised")):
+            found.append([])
+            for prune, state in ((True, "compressed"), (False, "uncompressed")):
+                parts = {"MixMatch": mixmatch, "compression": prune}
+                found[-1].append(Cell("", f"{name}_{state}", parts, {"mixmatch": mixmatch, "prune": prune}))
+        return found
+    for count in range(len(ADDITIONS) + 1):
+        parts = {addition: index < count for index, addition in enumerate(ADDITIONS)}
+        name = "_".join(addition for addition, there in parts.items() if there) or "faithful"
+        off = [option for addition, there in parts.items() if not there for option in ADDITIONS[addition]]
+        cell = Cell(name, name, parts, {option: OPTIONS[option].default for option in off})
+        if count == len(ADDITIONS):
+            found[-1].append(cell._replace(classifiers=found[-1][0].classifiers))
         else:
-            found.append(Group(name, off, [cell]))
+            found.append([cell])
     return found
 
 
-def collect(where: Path, seeds: Sequence[int], chosen: Sequence[Group]) -> dict | None:
+def collect(where: Path, seeds: Sequence[int], cells: Sequence[Cell]) -> dict | None:
     """Writes table and figure once all runs are finished; None while other processes are still at work."""
-    cells, configuration = [], {}
-    for cell, stage_two in product([cell for group in chosen for cell in group.cells], (True, False)):
+    found = []
+    for cell, stage_two in product(cells, (True, False)):
         kind = "EDE_Net_*" if stage_two else "baseline_concatenate_*"
-        found = [list(where.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")) for seed in seeds]
-        if not all(found):
+        paths = [list(where.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")) for seed in seeds]
+        if not all(paths):
             return show("the other processes of this job are still at work; the last one writes the table")
-        results = [checkpoint.read_json(paths[0]) for paths in found]
-        configuration = configuration or results[0]["configuration"]
-        cells.append(({**cell.parts, STAGE_TWO: stage_two}, results))
-    return write(where, configuration, cells)
+        results = [checkpoint.read_json(path) for path, *_ in paths]
+        found.append(({**cell.parts, "stage two": stage_two}, results))
+    return write(where, found)
 
 
-def write(folder: Path, configuration: dict, cells: Sequence[tuple[dict[str, bool], Sequence[dict]]]) -> dict:
+def write(folder: Path, cells: Sequence[tuple[dict[str, bool], Sequence[dict]]]) -> dict:
     """Writes `ablation.json`, `.md`, `.png` and `.pdf` into an existing folder, and prints the table.
 
     Args:
-        configuration: of a run with a memory; what is told of all runs is taken from there.
         cells: for every combination, its parts by name and whether they are there, and the results of its runs, one
-            for each seed, as in their results.json.
+            for each seed, as in their results.json; the first is of EDE-Net.
 
-    Returns: the content of ablation.json: "dataset", "split_type", "split_list", "rehearsal_size", "selection",
-        "recipe"; and "cells", for each its "parts", and mean and deviation over its seeds, see `compare.group`.
+    Returns: the content of ablation.json: "cells", for each its "parts", their names as "label", and mean and deviation
+        over its seeds, see `groups.group`.
     """
-    common = ("split_type", "split_list", "rehearsal_size", "selection", "recipe")
-    groups = [{"parts": parts, **compare.group(results)} for parts, results in cells]
-    content = {
-        "dataset": report.dataset(configuration),
-        **{name: configuration.get(name) for name in common},
-        "cells": groups,
-    }
-    title = "Ablation: {dataset}, {split_type}, {rehearsal_size} exemplars, recipe {recipe}".format(**content)
-    names = list(dict.fromkeys(name for each in groups for name in each["parts"]))
-    seeds = ", ".join(map(str, groups[0]["seeds"]))
-    note = f"Seeds {seeds}. {compare.NUMBERS} {report.selection_note(content['selection'])}"
-    if STAGE_TWO in names:
-        note += " Without stage two the sub-models' logits are concatenated and nothing is fine-tuned."
-
-    rows = []
-    for each in groups:
-        parts = ["yes" if each["parts"].get(name) else "no" for name in names]
-        rows.append([*parts, len(each["seeds"]), *tables.cells(each, *compare.MEASURES)])
-    header = [*names, "seeds", *compare.MEASURES.values()]
-    table = tables.page(f"# {title}", note, tables.markdown_table(header, rows, left=len(names)))
-    labels = [" + ".join(name for name in names if each["parts"].get(name)) or "none" for each in groups]
-    panels = {label: {"mean": [each[measure] for each in groups]} for measure, label in BARS.items()}
-    plotting.bars(folder / "ablation", labels, panels, "With and without each part", f"{title}. {note}", pdf=True)
-    return compare.write(folder / "ablation", content, table)
+    found = []
+    for parts, results in cells:
+        label = " + ".join(part for part, there in parts.items() if there) or "none"
+        found.append({"label": label, "parts": parts, **groups.group(results)})
+    configuration = found[0]["configuration"]
+    title = f"Ablation: {report.name(cells[0][1][0])}, {configuration['split_type']}, recipe {configuration['recipe']}"
+    end = "Without stage two the sub-models' logits are concatenated and nothing is fine-tuned."
+    panels = {label: [each[measure] for each in found] for measure, label in BARS.items()}
+    caption = f"{title}. {groups.note(found)} {end}"
+    labels = [each["label"] for each in found]
+    plotting.bars(folder / "ablation", labels, panels, "With and without each part", caption, pdf=True)
+    return groups.write(folder / "ablation", {"cells": found}, title, found, end)

@@ -1,16 +1,13 @@
 """The saved networks of a run evaluated again, and held against what training reported of them."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from datasets import catalog, splits
-from datasets.images import Images, ImageSet
-from datasets.tasks import relabelled
+from datasets.tasks import Task, class_ranges, data_sets
 from models import der
 from models.ede_net import EDENet
 from utils.method import stage_two
-from utils.results import tables
+from utils.results import metrics, tables
 from utils.running import device as devices
 from utils.running import processes
 from utils.running.artefact import read_record
@@ -19,16 +16,6 @@ from utils.running.errors import UserError
 from utils.running.options import path_of
 
 COUNTS = ("correct", "within", "elsewhere", "total")
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A task as far as evaluation needs it: its labels and its test images."""
-
-    name: str
-    first: int
-    last: int
-    test: Images
 
 
 def evaluate(
@@ -50,25 +37,26 @@ def evaluate(
     processes.require_one()
     folder = path_of("folder", folder)
     where = devices.choose(device)
-    pattern = "*" if stage is None else f"stage_{stage}"
-    records = [path for path in folder.glob(f"{pattern}.json") if path.with_suffix(".pt").exists()]
+    names = "*" if stage is None else f"stage_{stage}"
+    records = [path for path in folder.glob(f"{names}.json") if path.with_suffix(".pt").exists()]
     if not records:
         raise UserError(f"{folder} has no saved network{'' if stage is None else f' of stage {stage}'}: train it first")
-    found = {}
+    found, faults, rows = {}, [], []
     for path in sorted(records, key=lambda each: (len(each.stem), each.stem)):
         content = read_record(path)
         net = der.load(path.with_suffix(".pt"), where)
         if net.meta["fingerprint"] != content["fingerprint"]:
             raise UserError(f"{path} was not written with {path.stem}.pt: delete both and train them anew")
         counted = stage_two.evaluate(net, tested(net, content["configuration"], data_root, dataset))
-        found[path.stem] = {**counted, "reported": {name: content["results"][name] for name in COUNTS}}
-    show(table(folder, found))
-    faults = [
-        f"{stem}: {name} {each[name]}, reported {each['reported'][name]}"
-        for stem, each in found.items()
-        for name in COUNTS
-        if each[name] != each["reported"][name]
-    ]
+        reported = {name: content["results"][name] for name in COUNTS}
+        found[path.stem] = {**counted, "reported": reported}
+        differing = [name for name in COUNTS if counted[name] != reported[name]]
+        faults += [f"{path.stem}: {name} {counted[name]}, reported {reported[name]}" for name in differing]
+        seen = tables.percent(100 * sum(counted["correct"]) / sum(counted["total"]))
+        each = ", ".join(tables.percents(metrics.percentages(counted["correct"], counted["total"])))
+        rows.append([path.stem, seen, each, "NO" if differing else "yes"])
+    table = tables.markdown_table(["network", "all seen", "task 1, 2, …", "as reported"], rows)
+    show(tables.page(f"# {folder.name}, evaluated again: test accuracy (%)", table))
     if faults:
         raise UserError(
             f"{folder} does not give what training reported: {'; '.join(faults)}. The files or the data have changed "
@@ -77,41 +65,17 @@ def evaluate(
     return found
 
 
-def tested(net: EDENet, configuration: dict[str, Any], data_root: str, dataset: str | None) -> list[Tested]:
-    """The tasks of a network with their test images."""
-    labels = net.meta["tasks"]
+def tested(net: EDENet, configuration: dict[str, Any], data_root: str, dataset: str | None) -> list[Task]:
+    """The tasks of a network; their test images stand in the training images' place, too, which nobody asks for."""
     size = net.meta["image_size"]
     if "data_list" in configuration:
-        parts = [catalog.load(name, data_root, "test", size) for name, _, _ in labels]
-        return [Tested(*each, shifted(part, each[1])) for each, part in zip(labels, parts, strict=True)]
+        parts = [catalog.load(name, data_root, "test", size) for name in configuration["data_list"]]
+        return data_sets([(part, part) for part in parts])
     name = dataset or configuration["dataset"]
     if name.startswith("folder-"):
         raise UserError(f'the network was trained on a folder of images: give dataset="folder:PATH" ({name})')
     part = catalog.load(name, data_root, "test", size)
     if part.name != configuration["dataset"]:
         raise UserError(f"the network was trained on {configuration['dataset']}, not on {part.name}: give that")
-    order = splits.class_order(configuration["class_order"], len(part.class_names))[: net.num_classes]
-    images = relabelled(part, order, "test")
-    return [
-        Tested(name, first, last, images.select((images.labels >= first) & (images.labels < last)))
-        for name, first, last in labels
-    ]
-
-
-def shifted(part: ImageSet, first: int) -> Images:
-    """All images of a part, its labels beginning at `first`."""
-    return Images(part.images, part.labels + first, part.labels * 0)
-
-
-def table(folder: Path, found: dict[str, dict[str, Any]]) -> str:
-    """What was counted, as Markdown."""
-    count = max(len(each["total"]) for each in found.values())
-    rows = []
-    for stem, each in found.items():
-        accuracies = [100 * right / total for right, total in zip(each["correct"], each["total"], strict=True)]
-        same = all(each[name] == each["reported"][name] for name in COUNTS)
-        seen = 100 * sum(each["correct"]) / sum(each["total"])
-        cells = [tables.percent(value) for value in (seen, *accuracies)] + [""] * (count - len(accuracies))
-        rows.append([stem, *cells, "yes" if same else "NO"])
-    header = ["network", "all seen", *[f"task {i + 1}" for i in range(count)], "as reported"]
-    return f"# {folder.name}, evaluated again: test accuracy (%)\n\n{tables.markdown_table(header, rows)}\n"
+    order = splits.class_order(configuration["class_order"], len(part.class_names))
+    return class_ranges(part, part, order, [0, *(last for _, _, last in net.meta["tasks"])])

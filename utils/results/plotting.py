@@ -1,8 +1,7 @@
-"""The page that all figures share, and what several of them draw: heat maps, bars, labels that do not overlap.
+"""Figures: curves, heat maps and bars, in the look of `style.mplstyle`.
 
-Colours are ones that colour-blind readers tell apart; files are whole or absent. matplotlib is imported where a figure
-is drawn and nowhere else, so that it costs nothing before. Figures are made without pyplot: no display is needed, and
-nothing stays behind in the process.
+Files are whole or absent. matplotlib is imported where a figure is drawn and nowhere else, so that it costs nothing
+before; pyplot is not used: no display is needed, and nothing stays behind in the process.
 """
 
 import io
@@ -10,185 +9,160 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numpy import ndenumerate
+
+from utils.results import published
 from utils.running import checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito 2008, "Color Universal Design", without the yellow, which is hard to see on white.
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES = ("-", "--", "-.", ":")
-GREY, LIGHT = "#767676", "#D0D0D0"
-
+STYLE = Path(__file__).with_name("style.mplstyle")
 WIDTH = 6.7  # inches: the text width of a page
-DPI = 200
-STYLE = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "figure.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-    "legend.fontsize": 7.5,
-    "legend.frameon": False,
-    "hatch.linewidth": 0.5,
-    "pdf.fonttype": 42,  # letters stay letters
-    "text.parse_math": False,  # class names may hold a dollar sign
-}
-
-
-def line_style(index: int) -> dict:
-    """Colour, marker and line of the curve number `index`: neighbours differ in all three."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": LINES[index % len(LINES)],
-    }
 
 
 @contextmanager
-def picture(
-    path: Path, height: float, title: str, caption: str = "", legend: int = 0, pdf: bool = False
-) -> "Iterator[Figure]":
-    """Figure to draw in, written as PNG at the end: the same bytes for the same drawing.
+def picture(path: Path, height: float, title: str, caption: str, pdf: bool = False) -> "Iterator[Figure]":
+    """Figure to draw in, written as PNG at the end, and as PDF if asked to: the same bytes for the same drawing.
 
     Args:
         path: without its ending.
         height: in inches; the width is that of a page's text.
         title: over it.
         caption: under it, in small letters.
-        legend: how many lines are left for a legend under the title, see `legend_under_title`.
-        pdf: write a PDF too, which takes as long again, as its fonts are cut to size.
 
-    Raises: `UserError` if it cannot be written.
+    Raises: `OSError` if it cannot be written.
     """
-    import matplotlib
+    import matplotlib.style
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    with matplotlib.style.context(STYLE, after_reset=True), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # class names in scripts that the font lacks
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        figure.suptitle(title + "\n" * legend, x=0.01, ha="left", weight="bold")
-        if caption:
-            lines = textwrap.fill(caption, 138)
-            figure.supxlabel(lines, x=0.01, ha="left", fontsize=6.5, color="#404040", linespacing=1.3)
+        figure.suptitle(title, x=0.01, ha="left", weight="bold")
+        figure.supxlabel(textwrap.fill(caption, 138), x=0.01, ha="left", fontsize=6.5, color="#404040")
         yield figure
-        _save(figure, path, {"png": {"Software": None}, **({"pdf": {"CreationDate": None}} if pdf else {})})
+        formats = {"png": {"Software": None}, "pdf": {"CreationDate": None}}  # no date, no version
+        for ending in ("png", "pdf") if pdf else ("png",):
+            content = io.BytesIO()
+            figure.savefig(content, format=ending, metadata=formats[ending])
+            checkpoint.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
 
 
-def _save(figure: "Figure", path: Path, formats: dict[str, dict]) -> None:
-    """Writes the figure in every format with these metadata: no date, no version."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # everything has its place now: not to be found again for each format
-    for ending, metadata in formats.items():
-        content = io.BytesIO()
-        figure.savefig(content, format=ending, dpi=DPI, metadata=metadata)
-        checkpoint.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
+def seen_accuracy(path: Path, runs: dict[str, dict], caption: str, pdf: bool = False) -> None:
+    """Writes the figure of the field: accuracy on all classes seen after each task.
+
+    Published averages stand beside it where all runs are of one of the four splits.
+
+    Args:
+        runs: by name, each a `groups.group`.
+    """
+    found = [published.averages(run["configuration"], run["test_images"]) for run in runs.values()]
+    marks = found[0] if all(each == found[0] for each in found) else {}
+    ratios = {"width_ratios": [3, 1.2]} if marks else {}
+    caption = f"{caption} Unlabelled images too with mixmatch=True. {published.PROTOCOL}" if marks else caption
+    title = "Accuracy on all classes seen, after each task"
+    with picture(path, 3.9 + 0.16 * len(runs), title, caption, pdf) as figure:
+        axes, *side = figure.subplots(1, 2 if marks else 1, squeeze=False, **ratios)[0]
+        averages, colours = dict(marks), {}
+        for name, run in runs.items():
+            averages[name] = run["average_incremental_accuracy"]["mean"]
+            means, deviations = ([each[part] for each in run["seen_accuracy"]] for part in ("mean", "deviation"))
+            error = {} if None in deviations else {"yerr": deviations, "capsize": 2.5}
+            label = f"{name}: average {averages[name]:.1f} %"
+            line, *_ = axes.errorbar(run["configuration"]["split_list"][1:], means, label=label, **error)
+            colours[name] = line.get_color()
+        axes.set(xlabel="classes seen", ylabel="test accuracy (%)")
+        axes.locator_params(axis="x", integer=True)
+        axes.grid(True)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
+        for axes in side:
+            for place, name in enumerate(sorted(averages, key=averages.get)):
+                axes.barh(place, averages[name], color=colours.get(name, "0.8"), alpha=0.5)
+                axes.text(1, place, f"{averages[name]:.1f} {name}", va="center", fontsize=6.5, clip_on=True)
+            axes.set_yticks([])
+            axes.set_xlabel("averages (%), published")
 
 
-def legend_under_title(figure: "Figure", handles: Sequence, columns: int) -> None:
-    """Draws a legend for the whole figure; `picture` has left room for it if told so."""
-    below = 1 - 0.2 / figure.get_figheight()
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, below), ncols=columns, borderaxespad=0)
+def trainings(path: Path, panels: dict[str, Sequence[Sequence[dict]]], title: str, caption: str) -> None:
+    """Writes a panel of the loss for each row of trainings, and beneath it the accuracy where it was measured.
+
+    Args:
+        panels: by title, trainings one after the other, of each for each epoch "loss" and perhaps "accuracy" (%).
+    """
+    entries = [entry for row in panels.values() for history in row for entry in history]
+    kinds = [kind for kind in ("loss", "accuracy") if any(kind in entry for entry in entries)]
+    columns = min(4, len(panels))
+    lines = -(-len(panels) // columns)
+    with picture(path, 1 + 1.3 * lines * len(kinds), title, caption) as figure:
+        grid = figure.subplots(lines * len(kinds), columns, squeeze=False, sharey="row")
+        for number, (name, row) in enumerate(panels.items()):
+            line, column = divmod(number, columns)
+            places = grid[line * len(kinds) : (line + 1) * len(kinds), column]
+            for axes, kind in zip(places, kinds, strict=True):
+                begin = 0
+                for history in row:
+                    points = {begin + entry["epoch"]: entry[kind] for entry in history if kind in entry}
+                    axes.plot(points.keys(), points.values(), marker="." if kind == "accuracy" else "")
+                    begin += len(history)
+                axes.set_ylabel({"accuracy": "accuracy (%)"}.get(kind, kind) if column == 0 else "")
+                axes.grid(True, axis="y")
+            places[0].set_title(textwrap.fill(name, 100 // columns))
+            places[-1].set_xlabel("epoch")
+        for axes in grid.flat:
+            axes.set_visible(axes.has_data())
 
 
 def heat_maps(
-    path: Path,
-    panels: dict[str, Sequence[Sequence[float | None]]],
-    rows: tuple[str, Sequence[str]],
-    columns: tuple[str, Sequence[str]],
-    title: str,
-    caption: str,
+    path: Path, panels: dict[str, Sequence[Sequence[float]]], tasks: Sequence[Sequence[str]], title: str, caption: str
 ) -> None:
-    """Writes a figure of percentages as coloured cells, with their numbers where there is room.
+    """Writes a figure of percentages [after task, on task], one under the other, with numbers where there is room.
 
     Args:
-        panels: by title, one under the other, the cells of every row; a row may be shorter or have None.
-        rows, columns: the label of that axis, and the names along it.
+        panels: by title, a row for every task, of the tasks so far.
+        tasks: for each panel the tasks' names.
     """
-    count = len(columns[1])
-    size = min(8.0, 100 / count)
-    height = 0.5 + 0.26 * min(max(len(rows[1]), 3), 25)
-    with picture(path, 0.9 + len(panels) * height, title, caption) as figure:
-        grid = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
-        for axes, (name, cells) in zip(grid, panels.items(), strict=True):
-            values = [[nan if value is None else value for value in (*row, *[None] * count)][:count] for row in cells]
-            axes.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+    height = sum(0.75 + 0.26 * min(max(len(names), 3), 25) for names in tasks)
+    with picture(path, 0.7 + height, title, caption) as figure:
+        grid = figure.subplots(len(panels), squeeze=False)[:, 0]
+        for axes, (name, rows), names in zip(grid, panels.items(), tasks, strict=True):
+            count = len(rows)
+            values = [row + [nan] * (count - len(row)) for row in rows]
+            axes.imshow(values, vmin=0, vmax=100, aspect="auto")
             axes.set_title(name, loc="left")
-            axes.set_yticks(range(len(values)), rows[1])
-            axes.set_ylabel(rows[0])
+            axes.set_yticks(range(count), [str(number + 1) for number in range(count)])
+            axes.set_xticks(range(count), [f"{number + 1}\n{name}" for number, name in enumerate(names)])
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
-            for y, x in ((y, x) for y in range(len(values)) for x in range(count) if size >= 4):
-                if not isnan(value := values[y][x]):
-                    colour = "white" if value < 50 else "black"
-                    axes.text(x, y, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=size)
-        grid[-1].set_xticks(range(count), columns[1])
-        grid[-1].set_xlabel(columns[0])
+            style = {"ha": "center", "va": "center", "fontsize": min(8.0, 100 / count)}
+            for (y, x), value in ndenumerate(values) if count <= 25 else ():
+                if x <= y:
+                    axes.text(x, y, f"{value:.1f}", color="white" if value < 50 else "black", **style)
+        figure.supylabel("after task")
+        grid[-1].set_xlabel("on the test images of task")
 
 
 def bars(
-    path: Path,
-    names: Sequence[str],
-    panels: dict[str, dict[str, Sequence[dict]]],
-    title: str,
-    caption: str,
-    pdf: bool = False,
+    path: Path, names: Sequence[str], panels: dict[str, Sequence[dict]], title: str, caption: str, pdf: bool = False
 ) -> None:
     """Writes a figure of bars with their lengths in numbers, a line for every name.
 
     Args:
-        panels: side by side, by the label of its axis, the values of every kind by its name: one kind, or the same two
-            in each panel. A value is a dict of "mean" (nan: no bar) and "deviation" (None: of one value).
+        panels: side by side, by the label of its axis, for every name "mean" and "deviation" (None: of one value).
     """
-    kinds = list(next(iter(panels.values())))
-    looks = [{"color": LIGHT, "hatch": "////"}, {"color": BLUE}][-len(kinds) :]
-    thick = 0.8 / len(kinds)
-    height = 1.1 + (0.2 + 0.1 * len(kinds)) * max(len(names), 3)
-    with picture(path, height, title, caption, legend=len(kinds) - 1, pdf=pdf) as figure:
+    with picture(path, 1.3 + 0.26 * max(len(names), 3), title, caption, pdf) as figure:
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axes, (label, series) in zip(grid, panels.items(), strict=True):
-            for index, (kind, values) in enumerate(series.items()):
-                places = [line + (index - (len(kinds) - 1) / 2) * thick for line in range(len(names))]
-                deviations = [value["deviation"] or 0 for value in values]
-                error = {"xerr": deviations if any(deviations) else None, "error_kw": {"capsize": 2.5}}
-                look = {"label": kind, "edgecolor": "black", "linewidth": 0.5, **looks[index]}
-                drawn = axes.barh(places, [value["mean"] for value in values], thick, **error, **look)
-                axes.bar_label(drawn, fmt=_short, padding=2, fontsize=6.5)
+        for axes, (label, values) in zip(grid, panels.items(), strict=True):
+            means, deviations = ([value[part] for value in values] for part in ("mean", "deviation"))
+            error = {} if None in deviations else {"xerr": deviations, "capsize": 2.5}
+            drawn = axes.barh(range(len(names)), means, **error)
+            axes.bar_label(drawn, fmt="%.3g", padding=2, fontsize=6.5)
             axes.set_xlabel(label)
             axes.grid(True, axis="x")
             axes.margins(x=0.22)
         grid[0].set_yticks(range(len(names)), names)
         grid[0].invert_yaxis()
-        if len(kinds) > 1:
-            legend_under_title(figure, grid[0].containers, columns=2)
-
-
-def _short(value: float) -> str:
-    """A number for a bar: 1113.1, 60.9, 4.1, 0.064."""
-    return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
-
-
-def spread(positions: Sequence[float], distance: float) -> list[float]:
-    """Places for labels at rising positions, at least `distance` apart and as near to them as that allows."""
-    groups: list[tuple[float, int]] = []  # (middle, how many) of labels that touch
-    for position in positions:
-        groups.append((position, 1))
-        while len(groups) > 1:
-            (low, below), (high, above) = groups[-2:]
-            if high - low >= distance * (below + above) / 2:
-                break
-            groups[-2:] = [((low * below + high * above) / (below + above), below + above)]
-    return [middle + (index - (count - 1) / 2) * distance for middle, count in groups for index in range(count)]

@@ -3,11 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from datasets import augment, image_file
 from models import der
-from models.ede_net import EDENet
 from utils.results import tables
 from utils.running import device as devices
 from utils.running.console import show
@@ -28,27 +26,21 @@ def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str
 
     Raises: `UserError` for what the caller can mend.
     """
-    image, checkpoint = path_of("image", image), path_of("checkpoint", checkpoint)
-    net = der.load(checkpoint, devices.choose(device))
-    found = likeliest(net, image_file.read(image, net.meta["image_size"]), top)
-    rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
-    table = tables.markdown_table(["class", "probability (%)", "of"], rows)
-    show(f"{image}, by {checkpoint}\n\n{table}")
-    return found
-
-
-def likeliest(net: EDENet, image: Tensor, top: int) -> list[dict[str, Any]]:
-    """The `top` likeliest classes of one image, uint8 [3, H, W]; see `predict` for what is returned."""
-    where = next(net.parameters()).device
+    image, checkpoint, where = path_of("image", image), path_of("checkpoint", checkpoint), devices.choose(device)
+    net = der.load(checkpoint, where).eval()
+    pixels = image_file.read(image, net.meta["image_size"])
     with torch.inference_mode():
-        probability = net.eval()(augment.scaled(image[None].to(where)))[0].double().softmax(dim=0).cpu()
-    values, outputs = probability.sort(descending=True, stable=True)
+        probability = net(augment.scaled(pixels[None].to(where)))[0].double().softmax(dim=0).cpu()
     origins = [
         f"task {index} ({name}, classes {first}–{last - 1})"
         for index, (name, first, last) in enumerate(net.meta["tasks"], start=1)
         for _ in range(first, last)
     ]
-    return [
-        {"class": net.meta["class_names"][output], "probability": value, "output": output, "of": origins[output]}
-        for value, output in zip(values[:top].tolist(), outputs[:top].tolist(), strict=True)
-    ]
+    found = []
+    for output in probability.argsort(descending=True, stable=True)[:top].tolist():
+        name, share = net.meta["class_names"][output], float(probability[output])
+        found.append({"class": name, "probability": share, "output": output, "of": origins[output]})
+    rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
+    table = tables.markdown_table(["class", "probability (%)", "of"], rows)
+    show(f"{image}, by {checkpoint}\n\n{table}")
+    return found

@@ -1,102 +1,106 @@
 """What a run found: `results.json` as a dict, and `results.md` as Markdown tables.
 
 All of it is made from the JSON files beside the weights: `results` is what such a file holds under that name, and
-`configuration` the options that decided it. Accuracies are test accuracies in percent.
+`configuration` the options that decided it. Accuracies are test accuracies in percent. The folders of the sequence of
+data sets are shared by several runs: their results are "stage" and "runs", each in the form of a split's.
 """
 
+import reprlib
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from statistics import fmean
 
-from datasets import naming
 from utils.results import metrics, tables
 from utils.running.options import BASELINES
 
-# What is told of a network, and the titles of the columns that tell it.
-NETWORK = ("widths", "parameters", "flops", "test_accuracy", "selection_accuracy", "selected_epoch", "seconds")
+# What is told of a network or a run, and the titles of the columns that tell it.
 COMPRESSED = {"test_accuracy": "accuracy", "widths": "widths", "parameters": "parameters", "flops": "FLOPs"}
 COSTS = {"parameters": "parameters", "flops": "FLOPs", "seconds": "time"}
 MEASURES = {
-    "average_incremental_accuracy": "average incremental accuracy (%)",
-    "last_accuracy": "last accuracy (%)",
-    "forgetting": "forgetting (points)",
-    "backward_transfer": "backward transfer (points)",
-    "parameters": "parameters at the end",
+    "average_incremental_accuracy": "average incremental",
+    "last_accuracy": "last",
+    "last_within_task_accuracy": "told the task",
+    "last_task_confusion": "taken for another's",
+    "forgetting": "forgetting",
+    "backward_transfer": "backward transfer",
+    "parameters": "parameters",
 }
-IN_SEQUENCE = {
-    "alone": "alone",
-    "joined": "joined",
-    "within_task_accuracy": "told the set",
-    "task_confusion": "taken for another set's",
+# How epochs and compression were judged, by `selection`; None: neither was.
+NOTES = {
+    None: "Baselines that are trained have nothing held out and keep the last epoch of every task.",
+    "validation": "Epochs kept and compression accepted were judged on held-out training images, not on the test set.",
+    "test": 'SELECTED ON THE TEST SET (selection="test"): the epochs kept and the compression accepted were chosen on '
+    "the very images that the accuracies are of, which flatters them.",
 }
 
 
 # --- a run in words
 
 
+def runs(results: dict) -> list[dict]:
+    """The runs in a results.json: its content, or those of a sequence's folder."""
+    return results.get("runs", [results])
+
+
 def method(configuration: dict) -> str:
-    """Name of what was trained: "EDE-Net", or "Baseline: replay"."""
+    """Name of what was trained in stage two: "EDE-Net", or "Baseline: replay"."""
     return f"Baseline: {configuration['baseline']}" if "baseline" in configuration else "EDE-Net"
 
 
-def dataset(configuration: dict) -> str:
-    """Name of the images that were learned: "cifar100", or "drawn stand-ins for cifar100"."""
+def name(run: dict) -> str:
+    """A run in few words, such as "EDE-Net, cifar100, rehearsal_size=2000"."""
+    configuration = run["configuration"]
     drawn = "drawn stand-ins for " if "dataset_stand_in" in configuration else ""
-    return drawn + configuration["dataset"]
+    learned = drawn + (configuration.get("dataset") or " → ".join(configuration["data_list"]))
+    what = "Stage one" if run["stage"] == 1 else method(configuration)
+    return ", ".join([what, learned, *_options(configuration, "rehearsal_size", "num_per_class")])
 
 
-def title(name: str, configuration: dict) -> str:
-    """The run in one line, with `name` in front."""
-    taught = "MixMatch" if configuration["mixmatch"] else "supervised"
-    compressed = "compressed" if configuration.get("prune") else "not compressed"
-    return (
-        f"{name}: {dataset(configuration)}, {configuration['split_type']}, {taught}, {compressed}, "
-        f"recipe {configuration['recipe']}, seed {configuration['seed']}"
-    )
+def title(results: dict) -> str:
+    """The run in one line, or all runs of a results.json of several."""
+    told = ("split_type", "mixmatch", "prune", "class_order", "selection", "recipe", "seed")
+    return "; ".join(", ".join([name(run), *_options(run["configuration"], *told)]) for run in runs(results))
 
 
-def selection_note(selection: str | None) -> str:
-    """Sentence on how epochs and compression were judged, for all that rests on it; None: neither was."""
-    if selection is None:
-        return "Nothing was held out: the last epoch of every task is kept, and the test set decided nothing."
-    if selection == "test":
-        return (
-            'SELECTED ON THE TEST SET (selection="test"): the epochs kept and the compression accepted were chosen on '
-            "the very images that the accuracies are of, which flatters them."
-        )
-    return "Epochs kept and compression accepted were judged on held-out training images; the test set decided nothing."
+def _options(configuration: dict, *names: str) -> list[str]:
+    return [f"{each}={reprlib.repr(configuration[each])}" for each in names if each in configuration]
 
 
-def stage_two_note(configuration: dict) -> str:
-    """What the accuracies of stage two, or of a baseline, rest on, and what the baseline is."""
-    baseline = f"This baseline is {BASELINES[configuration['baseline']]}. " if "baseline" in configuration else ""
-    return baseline + selection_note(configuration.get("selection"))
+def notes(configurations: Iterable[dict]) -> str:
+    """What the baselines are, and how epochs and compression were judged, for all that rests on it: each once."""
+    found = {}
+    for each in configurations:
+        if "baseline" in each:
+            found[f"{method(each)}: {BASELINES[each['baseline']]}."] = None
+        found[NOTES[each.get("selection")]] = None
+    return " ".join(found)
 
 
-def sequence_note(found: Iterable[dict]) -> str:
-    """What a sequence's accuracies rest on: whether images were drawn, and each way to select once."""
-    configurations = [each["configuration"] for each in found]
-    notes = sorted({selection_note(each.get("selection")) for each in configurations})
-    if any("dataset_stand_in" in each for each in configurations):
-        notes.insert(0, "Drawn stand-in images, not the data sets' own.")
-    return " ".join(notes)
+def caption(results: dict) -> str:
+    """What stands under every figure of a results.json."""
+    return f"{title(results)}. {notes(run['configuration'] for run in runs(results))}"
 
 
-def sequence_title(names: Sequence[str]) -> str:
-    """Data sets in the order of learning: "MNIST + SVHN"."""
-    return " + ".join(map(naming.title, names))
+def task_label(task: str) -> str:
+    """A task by its name in files: its first and last class, "0–9" for "0to10"; a data set by its name."""
+    first, _, end = task.partition("to")
+    return f"{first}–{int(end) - 1}" if first.isdigit() and end.isdigit() else task
 
 
-def class_ranges(bounds: Sequence[int]) -> list[str]:
-    """First and last class of every task: ["0–9", "10–19"] for [0, 10, 20]."""
-    return [f"{first}–{end - 1}" for first, end in pairwise(bounds)]
+def task_labels(configuration: dict) -> list[str]:
+    """The same for all tasks of stage two."""
+    bounds = configuration["split_list"]
+    return configuration.get("data_list") or [f"{first}–{end - 1}" for first, end in pairwise(bounds)]
 
 
-def classes_of(task: str) -> str:
-    """First and last class of a task by its name: "0–9" for "0to10"."""
-    return class_ranges([int(bound) for bound in task.split("to")])[0]
+def table(results: dict) -> str:
+    """Content of results.md, from results.json."""
+    if results["stage"] == 1:
+        return _stage_one_page(results)
+    return "\n".join(map(_stage_two_page, runs(results)))
 
 
-# --- a split
+# --- stage one
 
 
 def stage_one(configuration: dict, tasks: Sequence[dict]) -> dict:
@@ -104,56 +108,42 @@ def stage_one(configuration: dict, tasks: Sequence[dict]) -> dict:
 
     Args:
         tasks: for each task "task" ("0to10"), "classes" (names), "before": the results of the temporary network, and
-            "after": those of its compression, or None.
-
-    Returns: "stage", "configuration", and "tasks": the same with `NETWORK` of both, "rounds" with that, "accepted" and
-        "history" of every compression tried, and the temporary network's "history".
+            "after": those of its compression with all its "rounds", or None.
     """
-    return {"stage": 1, "configuration": configuration, "tasks": [_task(**task) for task in tasks]}
+    return {"stage": 1, "configuration": configuration, "tasks": tasks}
 
 
-def _task(task: str, classes: Sequence[str], before: dict, after: dict | None) -> dict:
-    def network(results: dict, *more: str) -> dict:
-        return {name: results[name] for name in (*NETWORK, *more)}
-
-    return {
-        "task": task,
-        "classes": classes,
-        "before": network(before),
-        "after": network(after) if after else None,
-        "rounds": [network(each, "accepted", "history") for each in after["rounds"]] if after else [],
-        "history": before["history"],
-    }
+def sequence_one(networks: Iterable[dict]) -> dict:
+    """Content of the results.json of the sequence's stage one, from the JSON files of its networks: a run for each."""
+    found = []
+    for each in networks:
+        name, classes = each["configuration"]["dataset"], each["made_from"]["classes"]
+        task = {"task": name, "classes": classes, "before": each["results"], "after": None}
+        found.append(stage_one(each["configuration"], [task]))
+    return {"stage": 1, "runs": found}
 
 
-def stage_one_table(results: dict) -> str:
-    """Content of stage one's results.md, from its results.json."""
-    rows = []
-    for task in results["tasks"]:
-        before, after, rounds = task["before"], task["after"] or dict.fromkeys(NETWORK), task["rounds"]
-        accepted = sum(each["accepted"] for each in rounds)
+def _stage_one_page(results: dict) -> str:
+    rows, total = [], 0
+    for task in [task for run in runs(results) for task in run["tasks"]]:
+        before, after = task["before"], task["after"] or {**dict.fromkeys(COMPRESSED), "rounds": []}
         pairs = [cell for name in COMPRESSED for each in (before, after) for cell in tables.cells(each, name)]
-        seconds = before["seconds"] + sum(each["seconds"] for each in rounds)
-        rows.append([classes_of(task["task"]), *pairs, f"{accepted} of {len(rounds)}", tables.duration(seconds)])
-    pairs = [cell for name in COMPRESSED.values() for cell in (name, "compressed")]
-    total = sum((task["after"] or task["before"])["parameters"] for task in results["tasks"])
+        accepted = sum(each["accepted"] for each in after["rounds"])
+        seconds = before["seconds"] + sum(each["seconds"] for each in after["rounds"])
+        ends = [f"{accepted} of {len(after['rounds'])}", tables.duration(seconds)]
+        rows.append([task_label(task["task"]), *pairs, *ends])
+        total += after["parameters"] or before["parameters"]
+    header = [cell for name in COMPRESSED.values() for cell in (name, "compressed")]
     return tables.page(
-        f"# {title('Stage one', results['configuration'])}",
+        f"# {title(results)}",
         "Test accuracy (%) among the task's own classes, before and after compression. "
-        + selection_note(results["configuration"]["selection"]),
-        tables.markdown_table(["task (classes)", *pairs, "accepted", "time"], rows),
+        + notes(run["configuration"] for run in runs(results)),
+        tables.markdown_table(["task (classes)", *header, "accepted", "time"], rows),
         f"Parameters of all sub-models handed to stage two: {tables.parameters(total)}",
     )
 
 
-def shares(results: dict) -> tuple[list[float], list[float], list[float]]:
-    """Percentages of each task's test images: right among all outputs, right when told the task, taken for another's.
-
-    Args:
-        results: of a joined network, for each task the counts "correct" (among all outputs), "within" (among the
-            task's own outputs) and "elsewhere" (taken for another task's class), of "total".
-    """
-    return tuple(metrics.percentages(results[name], results["total"]) for name in ("correct", "within", "elsewhere"))
+# --- stage two
 
 
 def stage_two(configuration: dict, stages: Sequence[dict], stage_one: dict | None) -> dict:
@@ -163,12 +153,14 @@ def stage_two(configuration: dict, stages: Sequence[dict], stage_one: dict | Non
         stages: the results of the stage after each task.
         stage_one: the configuration of stage one, which made the sub-models; None for a baseline without any.
 
-    Returns: among others "accuracy_matrix", "within_task_accuracy" and "task_confusion", whose entry [t][i] is of task
-        i's test images after task t, see `shares`, and the protocol's measures, see `metrics`.
+    Returns: the protocol's measures, see `metrics`, and with an entry [t][i] for task i's test images after task t, in
+        percent, "accuracy_matrix"; "within_task_accuracy", among the task's own outputs, as if told the task;
+        "task_confusion", the share taken for another task's class.
     """
-    matrix, within, confusion = map(list, zip(*map(shares, stages), strict=True))
-    last = stages[-1]
-    sizes = last["total"]
+    counts = {name: [stage[name] for stage in stages] for name in ("correct", "within", "elsewhere")}
+    sizes = stages[-1]["total"]
+    matrix, within, confusion = ([metrics.percentages(row, sizes) for row in rows] for rows in counts.values())
+    seen, seen_within, seen_confusion = (metrics.seen_accuracy(rows, sizes) for rows in counts.values())
     return {
         "stage": 2,
         "configuration": configuration,
@@ -177,109 +169,64 @@ def stage_two(configuration: dict, stages: Sequence[dict], stage_one: dict | Non
         "within_task_accuracy": within,
         "task_confusion": confusion,
         "test_images": sizes,
-        "seen_accuracy": metrics.seen_accuracy(matrix, sizes),
-        "average_incremental_accuracy": metrics.average_incremental_accuracy(matrix, sizes),
-        "last_accuracy": metrics.last_accuracy(matrix, sizes),
-        "last_within_task_accuracy": metrics.percentage(sum(last["within"]), sum(sizes)),
-        "last_task_confusion": metrics.percentage(sum(last["elsewhere"]), sum(sizes)),
+        "seen_accuracy": seen,
+        "average_incremental_accuracy": metrics.average_incremental_accuracy(seen),
+        "last_accuracy": seen[-1],
+        "last_within_task_accuracy": seen_within[-1],
+        "last_task_confusion": seen_confusion[-1],
         "forgetting": metrics.forgetting(matrix),
         "backward_transfer": metrics.backward_transfer(matrix),
-        "widths": last["widths"],
+        "widths": stages[-1]["widths"],
         **{name: [stage[name] for stage in stages] for name in (*COSTS, "history")},
     }
 
 
-def stage_two_table(results: dict) -> str:
-    """Content of the results.md of stage two, or of a baseline, from its results.json."""
+def sequence_two(networks: Iterable[dict]) -> dict:
+    """Content of the results.json of the sequence's stage two, from the JSON files of its networks.
+
+    The networks of a sequence and of the shorter ones that it goes on from, with as many exemplars, are the stages of a
+    run, whose results have besides: "updates" of every stage; "alone", the accuracy of stage one's network of each data
+    set among its own classes; "mean", that of the data sets' accuracies in the end.
+    """
+    found = {}
+    for each in networks:
+        configuration = each["configuration"]
+        found[tuple(configuration["data_list"]), configuration["num_per_class"]] = each
+    content = []
+    for names, count in sorted(found, key=lambda key: (len(key[0]), *key)):
+        stages = [found.get((names[: length + 1], count)) for length in range(len(names))]
+        goes_on = any(longer[: len(names)] == names != longer for longer, other in found if other == count)
+        if goes_on or None in stages or len(stages) == 1:
+            continue
+        last = stages[-1]
+        bounds = [0, *accumulate(len(each["made_from"]["classes"]) for each in stages)]
+        results = stage_two({**last["configuration"], "split_list": bounds}, [each["results"] for each in stages], None)
+        updates = [each["results"]["updates"] for each in stages]
+        mean = fmean(results["accuracy_matrix"][-1])
+        content.append({**results, "updates": updates, "alone": last["results"]["alone"], "mean": mean})
+    return {"stage": 2, "runs": content}
+
+
+def _stage_two_page(results: dict) -> str:
     configuration, count = results["configuration"], len(results["accuracy_matrix"])
-    size = configuration.get("rehearsal_size")
     rows = []
     for t, row in enumerate(results["accuracy_matrix"]):
         stage = {name: results[name][t] for name in ("seen_accuracy", *COSTS)}
-        accuracies = [*tables.cells(stage, "seen_accuracy"), *map(tables.percent, row), *[""] * (count - len(row))]
+        accuracies = [*tables.cells(stage, "seen_accuracy"), *tables.percents(row), *[""] * (count - len(row))]
         rows.append([t + 1, configuration["split_list"][t + 1], *accuracies, *tables.cells(stage, *COSTS)])
-    for measure, label in (("within_task_accuracy", "told the task"), ("task_confusion", "taken for another's")):
-        values = [results[f"last_{measure}"], *results[measure][-1]]
-        rows.append([label, "", *map(tables.percent, values), *[""] * len(COSTS)])
+    for name in ("within_task_accuracy", "task_confusion"):
+        values = [results[f"last_{name}"], *results[name][-1]]
+        rows.append([MEASURES[f"last_{name}"], "", *tables.percents(values), *[""] * len(COSTS)])
+    if "alone" in results:
+        rows.append(["stage one alone", "", "", *tables.percents(results["alone"]), *[""] * len(COSTS)])
     header = ["after task", "classes", "all seen", *[f"task {i + 1}" for i in range(count)], *COSTS.values()]
-    end = tables.cells({**results, "parameters": results["parameters"][-1]}, *MEASURES)
+    measures = {**MEASURES, "mean": "mean of the tasks"} if "mean" in results else MEASURES
+    ends = tables.cells({**results, "parameters": results["parameters"][-1]}, *measures)
     return tables.page(
-        f"# {title(method(configuration) + (f', {size} exemplars' if size else ''), configuration)}",
-        "Test accuracy (%) over all classes seen, and on each task's classes among them. Last two lines, after the "
-        "last task: accuracy among the task's own classes; and the share of images taken for a class of another task. "
-        + stage_two_note(configuration),
+        f"# {title(results)}",
+        "Test accuracy (%) over all classes seen, and on each task's classes among them. Last lines, after the last "
+        "task: accuracy among the task's own classes; and the share of images taken for a class of another task. "
+        + notes([configuration]),
         tables.markdown_table(header, rows),
-        tables.markdown_table(["measure", "value"], zip(MEASURES.values(), end, strict=True)),
-    )
-
-
-# --- a sequence of data sets
-
-
-def sequence_one(networks: Sequence[dict]) -> dict:
-    """Content of the results.json of the sequence's stage one, from the JSON files of its networks.
-
-    Returns: "stage" and "datasets": by name the network's results with their "configuration".
-    """
-    found = {
-        each["configuration"]["dataset"]: {**each["results"], "configuration": each["configuration"]}
-        for each in networks
-    }
-    return {"stage": 1, "datasets": found}
-
-
-def sequence_one_table(results: dict) -> str:
-    """Content of the results.md of the sequence's stage one, from its results.json."""
-    found, measures = results["datasets"], ("test_accuracy", "widths", *COSTS)
-    rows = [[naming.title(name), *tables.cells(each, *measures)] for name, each in found.items()]
-    return tables.page(
-        "# Stage one of the sequence: test accuracy (%) of each data set alone",
-        sequence_note(found.values()),
-        tables.markdown_table(["data set", "accuracy", "widths", *COSTS.values()], rows),
-    )
-
-
-def sequence_two(networks: Sequence[dict]) -> dict:
-    """Content of the results.json of the sequence's stage two, from the JSON files of its networks.
-
-    Returns: "stage" and "networks", shorter sequences and fewer exemplars first. For each network "datasets",
-        "num_per_class", and with one value a data set "alone" (accuracy of stage one's network among the set's own
-        classes), and "joined", "within_task_accuracy" and "task_confusion", see `shares`; "mean" is that of "joined".
-    """
-    found = []
-    for network in networks:
-        configuration, results = network["configuration"], network["results"]
-        joined, within, confusion = shares(results)
-        found.append(
-            {
-                "datasets": configuration["data_list"],
-                "num_per_class": configuration["num_per_class"],
-                "alone": results["alone"],
-                "joined": joined,
-                "mean": sum(joined) / len(joined),
-                "within_task_accuracy": within,
-                "task_confusion": confusion,
-                **{name: results[name] for name in ("updates", *COSTS, "history")},
-                "configuration": configuration,
-            }
-        )
-    found.sort(key=lambda each: (len(each["datasets"]), each["datasets"], each["num_per_class"]))
-    return {"stage": 2, "networks": found}
-
-
-def sequence_two_table(results: dict) -> str:
-    """Content of the results.md of the sequence's stage two, from its results.json."""
-    rows = []
-    for network in results["networks"]:
-        for index, name in enumerate(network["datasets"]):
-            each = {**network, **{measure: network[measure][index] for measure in IN_SEQUENCE}}
-            names = [sequence_title(network["datasets"]), naming.title(name), network["num_per_class"]]
-            rows.append([*names, *tables.cells(each, *IN_SEQUENCE, "mean", "parameters", "seconds")])
-    header = ["sequence", "data set", "exemplars a class", *IN_SEQUENCE.values(), "mean joined", "parameters", "time"]
-    return tables.page(
-        "# EDE-Net over data sets",
-        "Test accuracy (%): `alone` by stage one's network among the set's own classes; `joined` by the EDE-Net among "
-        "the classes of all its data sets, without being told which set an image is from; `told the set` by the "
-        f"EDE-Net among the set's own classes. {sequence_note(results['networks'])}",
-        tables.markdown_table(header, rows, left=2),
+        tables.markdown_table(["measure", "value"], zip(measures.values(), ends, strict=True)),
     )

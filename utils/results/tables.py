@@ -11,19 +11,12 @@ def page(*parts: str) -> str:
 
 
 def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], left: int = 1) -> str:
-    """Markdown table whose columns are padded to equal width.
+    """Markdown table whose columns are padded to equal width, without a line break at the end.
 
     Args:
         header: the columns' titles.
-        rows: cells of any type that ``str`` turns into text; None becomes "–". Pipes are escaped, and line breaks
-            become spaces, as a cell cannot hold them.
+        rows: cells of any type, one a column; None becomes "–". Pipes are escaped, and line breaks become spaces.
         left: how many columns are aligned to the left, from the first on; the others are to the right.
-
-    Returns:
-        The table's lines, joined, without a line break at the end.
-
-    Raises:
-        ValueError: a row does not have one cell a column.
     """
     table = [[_cell(value) for value in row] for row in (header, *rows)]
     # Three characters at least: Markdown readers do not agree on shorter rules.
@@ -44,6 +37,11 @@ def cells(values: dict, *names: str) -> list[str | None]:
     A value is a number, None, or a dict of a "mean" and its "deviation", which may be None: "76.4 ± 0.3".
     """
     return [_written(values[name], FORMATS.get(name, percent)) for name in names]
+
+
+def percents(values: Iterable[float | None]) -> list[str | None]:
+    """Percentages, each written as such."""
+    return [_written(value, percent) for value in values]
 
 
 def _written(value: object, form: Callable) -> str | None:
