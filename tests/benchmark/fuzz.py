@@ -44,7 +44,7 @@ def readers(data: Path, run: Path) -> Found:
     found: Found = {
         stage: lambda: checkpoint.fingerprint(EDENet.load(stage).state_dict()),
         stage.with_suffix(".json"): partial(artefact.read_record, stage.with_suffix(".json")),
-        run / "results.json": partial(compare.read, [str(run), str(other)]),
+        run / "results.json": partial(compare.read, [run, other]),
     }
     for name in ("cifar100", "cifar10", "mnist", "svhn"):
         for file in catalog.CATALOG[name].parts["train"]:

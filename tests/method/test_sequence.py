@@ -53,12 +53,12 @@ def test_stage_one_trains_each_set_alone_supervised_digits_without_a_flip(finish
 def test_joined_networks_have_thirty_outputs_told_apart_without_a_task_label(finished_sequence):
     nets = networks(finished_sequence.ede_net)
     assert [*nets] == ["model_mnist_2.pt", "model_mnist_svhn_2.pt", "model_mnist_svhn_cifar10_2.pt"]
-    net, found = nets["model_mnist_svhn_cifar10_2.pt"], finished_sequence.stage_two["networks"][-1]
+    net, found = nets["model_mnist_svhn_cifar10_2.pt"], finished_sequence.stage_two["runs"][-1]
     assert net.classes_per_task == [10, 10, 10]
     for number, name in enumerate(NAMES):
         images, labels = images_of(finished_sequence.options, "test", name)
         right = answers(net, images) == 10 * number + labels
-        assert found["joined"][number] == pytest.approx(100 * float(right.double().mean()))
+        assert found["accuracy_matrix"][-1][number] == pytest.approx(100 * float(right.double().mean()))
     assert same_state(
         nets["model_mnist_2.pt"].submodels[0], networks(finished_sequence.classifier, "model_mnist")["model_mnist.pt"]
     )
@@ -69,7 +69,8 @@ def test_stage_two_is_fine_tuned_on_exemplars_of_every_set_with_a_floor_on_updat
 ):
     trainings = noting_trainings(monkeypatch)
     results = joining(finished_sequence, copied, num_per_class=1, min_updates=3, finetune_epochs=2)
-    assert [each["updates"] for each in results["networks"] if each["num_per_class"] == 1] == [3, 3]
+    runs = {each["configuration"]["num_per_class"]: each for each in results["runs"]}
+    assert runs[1]["updates"] == [0, 3, 3]
     for count, each in zip((2, 3), trainings, strict=True):
         parts, kept = each.batches.parts, EDENet.load(folder_in(copied) / f"model_{'_'.join(NAMES[:count])}_1.pt").meta
         assert [part.labels.tolist() for part in parts] == [[*range(10 * k, 10 * k + 10)] for k in range(count)]

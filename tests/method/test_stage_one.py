@@ -89,7 +89,7 @@ def test_mixmatch_trains_on_two_views_of_another_set_and_plain_training_reads_no
     results = stage_one(finished, tmp_path, **shorter, mixmatch=False, max_rounds=0)
     assert [len(each.batches.parts) for each in trainings[2:]] == [1]
     assert same_state(*networks(next(tmp_path.glob("classifier_*resnet18"))).values()), "no round, the unpruned network"
-    assert results["tasks"][0]["rounds"] == []
+    assert results["tasks"][0]["after"]["rounds"] == []
 
 
 def test_a_task_depends_on_no_other_task_and_not_on_compression(finished, tmp_path):
