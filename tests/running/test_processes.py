@@ -1,5 +1,10 @@
 """The processes of a job share out whole trainings by their number, and refuse what cannot be shared."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from utils.running import device, processes
@@ -23,6 +28,15 @@ def test_every_training_is_one_processes(started):
         started(rank, 3)
         shares.append(list(processes.share("abcd")))
     assert shares == [["a", "d"], ["b"], ["c"]]
+
+
+def test_torchrun_itself_starts_them_so(tmp_path):
+    (tmp_path / "job.py").write_text("from utils.running import processes\nprint(processes.share('abcd'))\n")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "job.py"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == ["ac", "bd"]
 
 
 def test_one_training_or_one_gpu_is_for_one_process_unless_it_is_its_share(started, refusal):

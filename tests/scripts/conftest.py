@@ -1,12 +1,9 @@
-"""What the tests of whole runs share: small stand-in data, and undisturbed runs to compare others with."""
+"""What the tests of whole runs share: small stand-in data, and how a refusal is looked at."""
 
-from types import SimpleNamespace
-
-import processes
 import pytest
-from tiny import sequence_commands, split_commands
 
 from datasets import stand_ins
+from utils.running.errors import UserError, told
 
 
 @pytest.fixture(scope="session")
@@ -18,19 +15,16 @@ def data(tmp_path_factory):
     return folder
 
 
-def undisturbed(tmp_path_factory, commands, data) -> SimpleNamespace:
-    root, scratch = (tmp_path_factory.mktemp(name) for name in ("undisturbed", "output"))
-    out = [processes.run(scratch, *command).out for command in commands(data, root)]
-    return SimpleNamespace(root=root, contents=processes.contents(root), out=out, commands=commands)
+@pytest.fixture
+def refused():
+    """Calls what has to end in an error that a user can mend, and returns what is told of it, which is one line."""
 
+    def message_of(function, *arguments, **options) -> str:
+        with pytest.raises((UserError, OSError)) as caught:
+            function(*arguments, **options)
+        message = told(caught.value)
+        assert message.isprintable(), "one line"
+        assert len(message) < 2000
+        return message
 
-@pytest.fixture(scope="session")
-def split(tmp_path_factory, data) -> SimpleNamespace:
-    """Both stages of a split. Only to be read, or copied."""
-    return undisturbed(tmp_path_factory, split_commands, data)
-
-
-@pytest.fixture(scope="session")
-def sequence(tmp_path_factory, data) -> SimpleNamespace:
-    """Both stages of a sequence. Only to be read, or copied."""
-    return undisturbed(tmp_path_factory, sequence_commands, data)
+    return message_of

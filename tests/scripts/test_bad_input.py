@@ -1,30 +1,18 @@
 """Bad input gives one clear line and exit code 2, or works; nothing that is read runs code."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
-from processes import ROOT
-from tiny import SEQUENCE, SPLIT, STAGE_TWO
+from processes import ROOT, SEQUENCE, SPLIT
 
 import train_classifier
 import train_EDE_Net
 import trainMTIL
-from datasets import pickles, stand_ins
-from utils.running.errors import UserError, told
-
-
-def refused(function, *arguments, **options) -> str:
-    with pytest.raises((UserError, OSError)) as caught:
-        function(*arguments, **options)
-    message = told(caught.value)
-    assert message.isprintable(), "one line"
-    assert len(message) < 2000
-    return message
+from datasets import stand_ins
 
 
 @pytest.mark.parametrize(
@@ -54,17 +42,12 @@ def test_fault_9_help_and_mistakes_in_a_call_are_told_before_torch_is_imported(t
 
 # --- arguments
 
-SPLITS = [
-    {"split_list": "0,3,6"}, {"split_list": 3}, {"split_list": []}, {"split_list": [0]}, {"split_list": [0, 3, 2]},
-    {"split_list": [1, 3]}, {"split_list": [0, 3.0]}, {"split_list": [0, True]}, {"split_list": {0: 3}},
-    {"split_list": [0, 10**30]}, {"split_list": [0, 7]}, {"split_type": "t3"}, {"split_type": 3},
-    {"split_type": "s0-t4"},    {"split_list": [0, 3, 6], "split_type": "s0-t3"}, {"split_type": "../../s0-t3"},
-]  # fmt: skip
-OPTIONS = [
-    {"class_order": [0, 1, 2]}, {"class_order": [0] * 6}, {"device": "gpu"}, {"device": "mps"}, {"data_root": "a\0b"},
-    {"checkpoint_root": "a\ud800"}, {"checkpoint_root": "x" * 300}, {"data_root": "x" * 300}, {"dataset": "folder:\n"},
-    {"dataset": "cifar1000"}, {"unlabeled": "cifar100"}, {"dataset": "folder:" + "x" * 300}, {"prune": 1},
-    {"mixmatch": None}, {"validation_fraction": 0.99}, {"epoch": 2},
+WRONG = [
+    {"split_list": "0,3,6"}, {"split_list": []}, {"split_list": [0, 3, 2]}, {"split_list": [0, 10**30]},
+    {"split_type": "s0-t4"}, {"split_list": [0, 3, 6], "split_type": "s0-t3"}, {"split_type": "../../s0-t3"},
+    {"class_order": [0, 1, 2]}, {"device": "mps"}, {"data_root": "a\0b"}, {"checkpoint_root": "x" * 300},
+    {"data_root": "x" * 300}, {"dataset": "folder:\n"}, {"dataset": "cifar1000"}, {"unlabeled": "cifar100"},
+    {"dataset": "folder:" + "x" * 300}, {"prune": 1}, {"mixmatch": None}, {"epoch": 2},
 ]  # fmt: skip
 ENTRIES = {
     "stage one": train_classifier.train_model,
@@ -75,52 +58,35 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_12_wrong_arguments_are_one_line_and_nothing_is_written(data, tmp_path, entry):
+def test_12_wrong_arguments_are_one_line_and_nothing_is_written(data, tmp_path, refused, entry):
     """Issue 13.12: also paths that are no paths. All entry functions refuse alike."""
-    for wrong in [*SPLITS, *OPTIONS]:
-        if entry in ("baseline", "ablation") and {"prune", "mixmatch", "validation_fraction"} & wrong.keys():
+    places = {"data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
+    plain = {name: value for name, value in SPLIT.items() if name not in ("split_list", "split_type")}
+    for wrong in WRONG:
+        if entry in ("baseline", "ablation") and {"prune", "mixmatch"} & wrong.keys():
             continue
-        places = {"data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
         named = {} if {"split_list", "split_type"} & wrong.keys() else {"split_list": [0, 3, 6]}
-        plain = {name: value for name, value in SPLIT.items() if name not in ("split_list", "split_type")}
         message = refused(ENTRIES[entry], **{**plain, **places, **named, **wrong})
-        assert any(word in message for word in (*wrong, "data set", "name too long", "training images", "is not there"))
+        assert any(word in message for word in (*wrong, "data set", "name too long", "too long", "is not there"))
         assert not list(tmp_path.rglob("*.pt"))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"data_type": value} for value in (None, 3, "", "CIFAR", ["MNIST", "mnist"], "MNIST\n?", [3])]
-    + [{"num_class": value} for value in (9, 0, "10", None)]
-    + [{"batch_size": 0}, {"class_order": 1993}],
-    ids=str,
-)  # fmt: skip
-def test_the_sequences_stage_one_refuses_it_in_one_line(data, tmp_path, wrong):
-    options = {**SEQUENCE, "data_root": str(data), "checkpoint_root": str(tmp_path / "root"), "data_type": "MNIST"}
-    message = refused(trainMTIL.train_MTIL_classifier, **{**options, **wrong})
-    assert next(iter(wrong)) in message or "data set" in message or "is named" in message
+def test_the_sequence_refuses_it_in_one_line(data, tmp_path, refused):
+    options = {**SEQUENCE, "data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
+    for wrong in (
+        *[{"data_type": value} for value in (None, 3, "", "CIFAR", ["MNIST", "mnist"], "MNIST\n?", [3])],
+        {"num_class": 9}, {"num_class": "10"}, {"batch_size": 0}, {"class_order": 1993},
+    ):  # fmt: skip
+        refused(trainMTIL.train_MTIL_classifier, **{"data_type": "MNIST", **options, **wrong})
+    for wrong in (
+        *[{"data_list": value} for value in (None, "MNIST", ["MNIST"], ["MNIST", "mnist"], ["MNIST", ["SVNH"]])],
+        {"num_per_class": 0}, {"num_per_class": "5"}, {"num_per_class": 10**30}, {"batch_size": 1},
+    ):  # fmt: skip
+        refused(trainMTIL.train_EDE_Net, **{"data_list": ["MNIST", "SVNH"], **options, **wrong})
     assert not (tmp_path / "root").exists()
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"data_list": value} for value in (None, "MNIST", [], ["MNIST"], ["MNIST", "mnist"], ["MNIST", ["SVNH"]])]
-    + [{"num_per_class": value} for value in (0, 1.5, "5", None, 10**30)]
-    + [{"batch_size": 1}],
-    ids=str,
-)  # fmt: skip
-def test_the_sequences_stage_two_refuses_it_in_one_line(data, tmp_path, wrong):
-    options = {
-        **SEQUENCE,
-        "data_root": str(data),
-        "checkpoint_root": str(tmp_path / "root"),
-        "data_list": ["MNIST", "SVNH"],
-    }
-    message = refused(trainMTIL.train_EDE_Net, **{**options, **wrong})
-    assert next(iter(wrong)) in message or "data set" in message or "is named" in message
-
-
-def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(data, tmp_path):
+def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(data, tmp_path, refused):
     places = {"data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
     message = refused(train_EDE_Net.train_model, **SPLIT, **places, rehearsal_size=16)
     assert "model_0to2_prune.json is not there" in message
@@ -128,6 +94,20 @@ def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(data,
     message = refused(trainMTIL.train_EDE_Net, data_list=["svhn", "MNIST"], **SEQUENCE, **places)
     assert "model_svhn.json is not there" in message
     assert "python trainMTIL.py 'train_MTIL_classifier(" in message
+
+
+def test_what_is_one_training_is_refused_under_torchrun(refused, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for function, options in (
+        (train_classifier.train_model, {"restart": True}),
+        (train_EDE_Net.train_model, {}),
+        (train_EDE_Net.baseline, {"kind": "replay"}),
+        (train_EDE_Net.demo, {}),
+        (trainMTIL.train_EDE_Net, {}),
+        (trainMTIL.demo, {}),
+    ):
+        assert "in one process: start the script without torchrun" in refused(function, **options)
 
 
 @pytest.mark.parametrize(
@@ -140,24 +120,24 @@ def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(data,
         (lambda root: train_EDE_Net.evaluate("a\0"), "folder"),
         (lambda root: train_EDE_Net.evaluate(str(root), stage="2"), "stage"),
         (lambda root: train_EDE_Net.evaluate(str(root), device=5), "device"),
-        (lambda root: train_EDE_Net.predict(5, "a.pt"), ""),
+        (lambda root: train_EDE_Net.predict(5, "a.pt"), "image"),
         (lambda root: train_EDE_Net.predict("a.png", str(root / "nowhere.pt")), "nowhere.pt"),
         (lambda root: train_EDE_Net.predict("x" * 300, "x" * 300), "xxx"),
         (lambda root: train_EDE_Net.demo(data_root=5), "data_root"),
     ],
 )
-def test_14_other_functions_refuse_it_in_one_line_too(tmp_path, call, word):
+def test_14_other_functions_refuse_it_in_one_line_too(tmp_path, refused, call, word):
     """Issue 13.14."""
     assert word in refused(call, tmp_path)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("closed", ["data_root", "checkpoint_root", "classifier_root", "image", "folder", "checkpoint"])
-def test_12_a_closed_folder_is_one_line_with_its_name(split, data, tmp_path, closed):
+@pytest.mark.parametrize("closed", ["data_root", "checkpoint_root", "image", "folder", "checkpoint"])
+def test_12_a_closed_folder_is_one_line_with_its_name(finished, data, tmp_path, refused, closed):
     """Issue 13.12."""
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o700)
-    stage = shutil.copy(split.root / STAGE_TWO / "stage_1.pt", tmp_path)
+    stage = shutil.copy(finished.ede_net / "stage_1.pt", tmp_path)
     for path in (tmp_path, *tmp_path.parents[:-2], data, tmp_path / "stage_1.pt"):
         path.chmod(0o755)
     inside = str(folder / "inside")
@@ -166,45 +146,24 @@ def test_12_a_closed_folder_is_one_line_with_its_name(split, data, tmp_path, clo
         "image": lambda: train_EDE_Net.predict(image=inside, checkpoint=stage),
         "checkpoint": lambda: train_EDE_Net.predict(image="a.png", checkpoint=inside),
         "folder": lambda: train_EDE_Net.evaluate(inside),
-    }.get(closed) or (lambda: train_EDE_Net.train_model(**{**options, closed: inside}, rehearsal_size=16))
+    }.get(closed) or (lambda: train_classifier.train_model(**{**options, closed: inside}))
     os.seteuid(65534)
     try:
-        with pytest.raises((UserError, OSError)) as caught:
-            call()
+        assert str(folder) in refused(call)
     finally:
         os.seteuid(0)
-    assert str(folder) in told(caught.value) or closed == "classifier_root"
 
 
-# --- data files and own images
+@pytest.mark.parametrize("damage", ["cut", "code"])
+def test_damaged_data_is_named_and_runs_nothing(tmp_path, refused, damage):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch '{tmp_path}/ran'",)
 
-
-class Evil:
-    """A pickle of this would run a command."""
-
-    def __init__(self, marker: Path):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.system, (f"touch '{self.marker}'",)
-
-
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "code", "no images of a class"])
-def test_damaged_data_is_named_and_runs_nothing(tmp_path, damage):
     stand_ins.write(tmp_path, train_per_class=2, test_per_class=1, classes=6, sets=("cifar100", "cifar10"))
     path = tmp_path / "cifar-100-python/train"
-    content = path.read_bytes()
-    if damage == "no images of a class":
-        import pickle
-
-        read = pickles.loads(content)
-        path.write_bytes(pickle.dumps({"data": read["data"], "fine_labels": [0] * len(read["data"])}, protocol=2))
-    elif damage == "code":
-        torch.save(Evil(tmp_path / "ran"), path)
-    else:
-        path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"no data\n" * 99}[damage])
+    path.write_bytes(path.read_bytes()[:1000] if damage == "cut" else pickle.dumps(Evil()))
     options = {**SPLIT, "data_root": str(tmp_path), "checkpoint_root": str(tmp_path / "root")}
-    message = refused(train_classifier.train_model, **options)
-    assert str(path) in message or "no training image" in message
+    assert str(path) in refused(train_classifier.train_model, **options)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "root").exists()

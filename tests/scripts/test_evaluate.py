@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import SPLIT, STAGE_ONE, STAGE_TWO
+from processes import SPLIT
 
 import train_classifier
 import train_EDE_Net
@@ -18,45 +18,48 @@ from utils.running import checkpoint
 from utils.running.errors import UserError
 
 
-def test_every_stage_gives_what_training_reported_to_the_last_digit(split, data):
-    found = train_EDE_Net.evaluate(str(split.root / STAGE_TWO), data_root=str(data), device="cpu")
-    assert list(found) == ["stage_1", "stage_2"]
+@pytest.fixture
+def evaluated(stand_in):
+    """Evaluates a folder of `finished`, with these arguments beside."""
+    return lambda folder, *more: train_EDE_Net.evaluate(str(folder), *more, data_root=str(stand_in), device="cpu")
+
+
+def test_every_stage_gives_what_training_reported_to_the_last_digit(finished, evaluated):
+    found = evaluated(finished.ede_net)
+    assert list(found) == ["stage_1", "stage_2", "stage_3"]
     for each in found.values():
         assert all(each[name] == each["reported"][name] for name in each["reported"])
-    [one] = train_EDE_Net.evaluate(str(split.root / STAGE_TWO), 2, str(data), device="cpu").values()
-    assert one == found["stage_2"]
+    assert evaluated(finished.ede_net, 2) == {"stage_2": found["stage_2"]}
 
 
-def test_the_sequences_networks_give_what_training_reported(sequence, data):
-    folder = str(sequence.root / "MTIL" / "EDE_Net_resnet18")
-    found = trainMTIL.evaluate(folder, data_root=str(data), device="cpu")
-    assert list(found) == ["model_mnist_1", "model_mnist_svhn_1"]
-    assert found["model_mnist_svhn_1"]["total"] == [30, 30]
+def test_the_sequences_networks_give_what_training_reported(finished_sequence, stand_in):
+    found = trainMTIL.evaluate(str(finished_sequence.ede_net), data_root=str(stand_in), device="cpu")
+    assert list(found) == ["model_mnist_2", "model_mnist_svhn_2", "model_mnist_svhn_cifar10_2"]
+    assert found["model_mnist_svhn_2"]["total"] == [50, 50]
 
 
-def test_other_weights_or_other_counts_are_an_error(split, data, tmp_path):
-    folder = shutil.copytree(split.root / STAGE_TWO, tmp_path / "run")
+def test_other_weights_or_other_counts_are_an_error(finished, evaluated, tmp_path):
+    folder = shutil.copytree(finished.ede_net, tmp_path / "run")
     record = json.loads((folder / "stage_2.json").read_text())
     del record["checksum"]
     record["results"]["correct"][0] += 1
     checkpoint.write_json(folder / "stage_2.json", {**record, "checksum": checkpoint.fingerprint(record)})
     with pytest.raises(UserError, match=r"does not give what training reported: stage_2: correct \[.*reported \["):
-        train_EDE_Net.evaluate(str(folder), data_root=str(data), device="cpu")
+        evaluated(folder)
     shutil.copy(folder / "stage_1.pt", folder / "stage_2.pt")
     with pytest.raises(UserError, match="stage_2"):
-        train_EDE_Net.evaluate(str(folder), data_root=str(data), device="cpu")
+        evaluated(folder)
 
 
-@pytest.mark.parametrize("folder", [STAGE_ONE, "nowhere"])
-def test_a_folder_without_such_networks_is_named_and_nothing_in_it_called_damaged(split, data, folder):
-    with pytest.raises(UserError) as caught:
-        train_EDE_Net.evaluate(str(split.root / folder), data_root=str(data), device="cpu")
-    assert folder in str(caught.value)
-    assert "damaged" not in str(caught.value)
+def test_a_folder_without_such_networks_is_named_and_nothing_in_it_called_damaged(finished, evaluated, tmp_path):
+    for folder in (finished.classifier, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=folder.name) as caught:
+            evaluated(folder)
+        assert "damaged" not in str(caught.value)
 
 
-def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(split, data, tmp_path, capsys):
-    path, test = split.root / STAGE_TWO / "stage_2.pt", catalog.load("cifar100", data, "test")
+def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(finished, stand_in, tmp_path, capsys):
+    path, test = finished.ede_net / "stage_3.pt", catalog.load("cifar100", stand_in, "test")
     net = EDENet.load(path)
     with torch.no_grad():
         expected = net(augment.scaled(test.images[7:8]))[0].softmax(0)
@@ -69,11 +72,7 @@ def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(split, da
     assert found[0]["class"] in capsys.readouterr().out
 
 
-def test_own_images_go_through_both_stages_evaluation_and_prediction(data, tmp_path, monkeypatch):
-    from utils.results import figures
-
-    for name in ("stage_one", "stage_two", "exemplars"):
-        monkeypatch.setattr(figures, name, lambda *arguments: None)
+def test_own_images_go_through_both_stages_evaluation_and_prediction(data, tmp_path, without_figures):
     random = np.random.default_rng(0)
     for part, count in (("train", 4), ("test", 2)):
         for index, name in enumerate(("daisy", "rose", "tulip", "violet")):

@@ -54,7 +54,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict]:
             groups.group([results])
             lengths = {len(results[name]) for name in ("seen_accuracy", "test_images", "parameters")}
             whole = lengths == {len(results["configuration"]["split_list"]) - 1} and "split_type" in _options(results)
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             whole = False
         if not whole:
             raise UserError(

@@ -22,6 +22,17 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_network(path: Path, kind: str | None = None, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What a `NAME.pt` holds. Raises `UserError` if that is not what `NAME.json` was written with."""
+    content = checkpoint.read(path, kind, device)
+    if content["fingerprint"] != read_record(path.with_suffix(".json"))["fingerprint"]:
+        raise UserError(
+            f"{path} is not the network that {path.stem}.json was written with: delete both and run the command that "
+            f"made them again"
+        )
+    return content
+
+
 class Artefact:
     """`NAME.pt`, a trained network, and `NAME.json`, written last, with its results and what it was made from.
 
@@ -74,15 +85,12 @@ class Artefact:
         """Copies the files of another run of this kind whose record is the one wanted."""
         for path in sorted(self.run.folder.parent.glob(f"{siblings}/{self.path.name}")):
             record = path.with_suffix(".json")
-            if path == self.path or not record.exists():
-                continue
             try:
-                content = read_record(record)
-                if content["made_from"] != self.made_from:
+                content = read_record(record) if record.exists() else {"made_from": None}
+                if path == self.path or content["made_from"] != self.made_from:
                     continue
-                if checkpoint.read(path)["fingerprint"] != content["fingerprint"]:
-                    raise UserError(f"{path} is not the network that {record.name} was written with")
-            except (UserError, OSError) as error:
+                read_network(path)
+            except UserError as error:
                 self.run.console.say(f"{self.name} is not taken over: {error}")
                 continue
             if self.run.dry:
@@ -112,13 +120,7 @@ class Artefact:
         Raises: `UserError` if the file is damaged or not what was recorded.
         """
         if self.model is None:
-            content = checkpoint.read(self.path, network.KIND, self.run.device)
-            if content["fingerprint"] != self.fingerprint:
-                raise UserError(
-                    f"{self.path} is not the network that {self.record.name} was written with: delete both and run the "
-                    f"command that made them again"
-                )
-            self.model = network.built(content, self.path)
+            self.model = network.built(read_network(self.path, network.KIND, self.run.device), self.path)
         return self.model
 
     def save(self, model: nn.Module, results: dict[str, Any], **content: Any) -> None:

@@ -72,15 +72,8 @@ class Console:
 
     def bar(self, title: str, total: int, position: int, done: int = 0) -> tqdm:
         """A progress bar, seen on a terminal only: at position 0 that of a run, at 1 that of a training."""
-        return tqdm(
-            total=total,
-            initial=done,
-            desc=title,
-            position=self.row + position,
-            leave=False,
-            dynamic_ncols=True,
-            disable=not self.terminal,
-        )
+        place = {"position": self.row + position, "leave": False, "dynamic_ncols": True, "disable": not self.terminal}
+        return tqdm(desc=title, total=total, initial=done, **place)
 
     @contextmanager
     def epochs(self, title: str, total: int, done: int, judged: str) -> Iterator[Callable[[dict[str, Any]], None]]:

@@ -9,22 +9,48 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE = 300  # seconds until a process that hangs fails its test
 # Processes are forked from one that has imported PyTorch: a start takes milliseconds instead of seconds.
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["train_classifier", "train_EDE_Net", "trainMTIL", "processes"])
 
+SHARED = {"recipe": "demo", "device": "cpu", "amp": "off", "widths": [4, 6, 8, 10], "save_every": 1, "epochs": 3}
+SPLIT = {
+    **SHARED,
+    "split_list": [0, 2, 4],
+    "split_type": "s0-t2",
+    "batch_size": 4,
+    "unlabeled_batch_size": 2,
+    "min_width": 2,
+    "max_accuracy_loss": 100.0,
+    "max_rounds": 1,
+    "distill_epochs": 1,
+    "finetune_batch_size": 6,
+    "finetune_epochs": 3,
+}
+SEQUENCE = {**SHARED, "batch_size": 8, "finetune_epochs": 4, "min_updates": 1}
+NAMES = ["MNIST", "SVNH"]
+STAGE_ONE = "classifier_cifar100_s0-t2_resnet18_mixmatch"
 
-def call_of(function: str, **arguments: object) -> str:
-    """The text of a call, as typed on the command line."""
-    return f"{function}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+Command = tuple[str, str]
+
+
+def commands(kind: str, data: Path, root: Path, **more: object) -> list[Command]:
+    """Both stages of a "split" of two tasks of two classes, or of a "sequence" of two data sets: (script, call)."""
+    options = {**(SPLIT if kind == "split" else SEQUENCE), "data_root": str(data), "checkpoint_root": str(root), **more}
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    if kind == "split":
+        scripts = ("train_classifier.py", "train_EDE_Net.py")
+        return [(script, f"train_model(rehearsal_size=16, {given})") for script in scripts]
+    return [
+        ("trainMTIL.py", f"train_MTIL_classifier(data_type={NAMES}, {given})"),
+        ("trainMTIL.py", f"train_EDE_Net(data_list={NAMES}, num_per_class=1, {given})"),
+    ]
 
 
 def _main(script: str, call: str, out: str, err: str, largest_file: int | None, environment: dict[str, str]) -> None:
@@ -34,7 +60,6 @@ def _main(script: str, call: str, out: str, err: str, largest_file: int | None, 
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
-    sys.stdin = open(os.devnull)  # noqa: SIM115
     sys.argv = [script, call]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a fork server
     if largest_file is not None:
@@ -48,31 +73,18 @@ def _main(script: str, call: str, out: str, err: str, largest_file: int | None, 
     runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
-def start(target: Callable, *arguments: object) -> BaseProcess:
-    """A process that calls `target`, a function of a module."""
-    process = FORKED.Process(target=target, args=arguments, daemon=True)
-    with _search_path():
-        process.start()
-    return process
-
-
 class Script:
     """One start of `python SCRIPT 'CALL'`, its output in the files `out` and `err` of `folder`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        script: str,
-        call: str,
-        largest_file: int | None = None,
-        environment: dict[str, str] | None = None,
-    ):
+    def __init__(self, folder: Path, command: Command, largest_file: int | None = None, **environment: str):
         folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / "out", folder / "err"
         for path in (self._out, self._err):
             path.write_text("")
-        arguments = (script, call, str(self._out), str(self._err), largest_file, environment or {})
-        self.process = start(_main, *arguments)
+        arguments = (*command, str(self._out), str(self._err), largest_file, environment)
+        self.process = FORKED.Process(target=_main, args=arguments, daemon=True)
+        with _search_path():
+            self.process.start()
 
     @property
     def out(self) -> str:
@@ -82,16 +94,12 @@ class Script:
     def err(self) -> str:
         return self._err.read_text(encoding="utf-8")
 
-    def epochs(self) -> int:
-        """Epochs this process has finished."""
-        return self.out.count(": epoch ")
-
     def after(self, epochs: int, share: float = 0.0) -> bool:
         """Waits for so many epochs and this share of the next; False if the process ended before."""
         deadline = time.monotonic() + PATIENCE
         last, length = None, 0.1
         for number in range(1, epochs + 1):
-            while self.epochs() < number and self.process.is_alive():
+            while self.out.count(": epoch ") < number and self.process.is_alive():
                 assert time.monotonic() < deadline, self.out + self.err
                 time.sleep(0.002)
             now = time.monotonic()
@@ -124,37 +132,26 @@ def _search_path():
             os.environ["PYTHONPATH"] = before
 
 
-def run(folder: Path, script: str, call: str, **limits: int) -> Script:
+def run(folder: Path, command: Command) -> Script:
     """Runs it to its end, which has to be a good one."""
-    started = Script(folder, script, call, **limits)
+    started = Script(folder, command)
     assert started.wait() == 0, started.out + started.err
     return started
 
 
-def team_environment(count: int) -> list[dict[str, str]]:
-    """What `torchrun --nproc-per-node=COUNT` sets in the environment of each process."""
-    common = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(count)}
-    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
-
-
-def team(folder: Path, script: str, call: str, count: int = 2) -> list[Script]:
-    """Starts a job of several processes, the output of each in a folder of its own."""
-    return [
-        Script(folder / f"process{rank}", script, call, environment=environment)
-        for rank, environment in enumerate(team_environment(count))
-    ]
+def team(folder: Path, command: Command) -> list[Script]:
+    """Starts what `torchrun --nproc-per-node=2` starts, the output of each process in a folder of its own."""
+    job = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2"}
+    return [Script(folder / rank, command, **job, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
 
 
 def contents(root: Path) -> dict:
-    """All that runs left under `root` but times, logs and tables (which hold times): file name -> content."""
+    """The content of all files but locks, logs and tables (which hold times), without what is called "seconds"."""
     found = {}
     for path in sorted(root.rglob("*")):
-        if path.suffix == ".pt":
-            found[str(path.relative_to(root))] = timeless(torch.load(path, weights_only=True))
-        elif path.suffix == ".json":
-            found[str(path.relative_to(root))] = timeless(json.loads(path.read_text()))
-        elif path.is_file() and "tfevents" not in path.name:  # there where TensorBoard is installed
-            found[str(path.relative_to(root))] = None
+        if path.suffix in (".pt", ".json"):
+            read = torch.load(path, weights_only=True) if path.suffix == ".pt" else json.loads(path.read_text())
+            found[str(path.relative_to(root))] = timeless(read)
     return found
 
 
@@ -167,8 +164,3 @@ def timeless(content: object) -> object:
     if isinstance(content, torch.Tensor):
         return content.dtype, tuple(content.shape), content.contiguous().numpy().tobytes()
     return content
-
-
-def differences(one: dict, other: dict) -> list[str]:
-    """The names of the files in which two results of `contents` differ."""
-    return sorted(name for name in one.keys() | other.keys() if name not in one or one.get(name) != other.get(name))
