@@ -13,9 +13,12 @@ from pathlib import Path
 
 import torch
 
+from utils.running import checkpoint
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300  # seconds until a process that hangs fails its test
 # Processes are forked from one that has imported PyTorch: a start takes milliseconds instead of seconds.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["train_classifier", "train_EDE_Net", "trainMTIL", "processes"])
 
@@ -83,8 +86,7 @@ class Script:
             path.write_text("")
         arguments = (*command, str(self._out), str(self._err), largest_file, environment)
         self.process = FORKED.Process(target=_main, args=arguments, daemon=True)
-        with _search_path():
-            self.process.start()
+        self.process.start()
 
     @property
     def out(self) -> str:
@@ -118,20 +120,6 @@ class Script:
         return self.process.exitcode
 
 
-@contextlib.contextmanager
-def _search_path():
-    """The fork server, which starts with the first process, finds the project's modules."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(Path(__file__).parent), *([before] if before else [])])
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-
-
 def run(folder: Path, command: Command) -> Script:
     """Runs it to its end, which has to be a good one."""
     started = Script(folder, command)
@@ -145,22 +133,18 @@ def team(folder: Path, command: Command) -> list[Script]:
     return [Script(folder / rank, command, **job, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
 
 
-def contents(root: Path) -> dict:
-    """The content of all files but locks, logs and tables (which hold times), without what is called "seconds"."""
+def contents(root: Path) -> dict[str, str]:
+    """The fingerprints of what all networks, records and results hold, without what is called "seconds"."""
     found = {}
     for path in sorted(root.rglob("*")):
         if path.suffix in (".pt", ".json"):
             read = torch.load(path, weights_only=True) if path.suffix == ".pt" else json.loads(path.read_text())
-            found[str(path.relative_to(root))] = timeless(read)
+            found[str(path.relative_to(root))] = checkpoint.fingerprint(timeless(read))
     return found
 
 
 def timeless(content: object) -> object:
-    """The same without what is called "seconds", tensors as (dtype, shape, bytes)."""
+    """The same without what is called "seconds"."""
     if isinstance(content, dict):
         return {name: timeless(value) for name, value in content.items() if name not in ("seconds", "checksum")}
-    if isinstance(content, list | tuple):
-        return [timeless(value) for value in content]
-    if isinstance(content, torch.Tensor):
-        return content.dtype, tuple(content.shape), content.contiguous().numpy().tobytes()
-    return content
+    return [timeless(value) for value in content] if isinstance(content, list) else content

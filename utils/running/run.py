@@ -27,15 +27,9 @@ class Run:
     written and trainings are timed, see `utils.method.training`.
 
     Args:
-        folder: where everything is written.
-        settings: the run's options.
         configuration: what decides the results, as plain values, for tables and figures.
         own: patterns of the names that are this run's, where several share the folder.
         siblings: pattern of the folders beside this one whose networks may be taken over, or none.
-
-    Attributes:
-        device: where the run computes; `data_device`: where its images are.
-        unfinished: the folder of what is needed to go on, removed at the end.
 
     Raises: `UserError` if another process works there; `OSError` if it cannot be written to; `Interrupted` on leaving,
         if asked to stop.
@@ -54,7 +48,7 @@ class Run:
         place = processes.place()
         self.device = device.choose(settings.device, place.local_rank, place.size)
         self.data_device = torch.device("cpu") if settings.data_device == "cpu" else self.device
-        self.unfinished = folder / "unfinished"
+        self.unfinished = folder / "unfinished"  # what is needed to go on, gone at the end
         self.plan: list[tuple[str, float]] = []  # of a dry run: trainings and their seconds
         self._artefacts: dict[str, Artefact] = {}
         self._stale: set[Path] = set()  # what a restart replaces
