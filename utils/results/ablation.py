@@ -15,11 +15,12 @@ BARS = {
     "average_incremental_accuracy": "average incremental accuracy (%)",
     "last_accuracy": "last accuracy (%)",
 }
-# What the recipes with "plus" add to the faithful method, each by its options; the last is of stage two alone.
+# What the recipes with "plus" add to the faithful method, each by its options; the last two are of stage two.
 ADDITIONS = {
     "inherited": ("inherit",),
     "other": ("other_weight", "other_exemplars"),
-    "distilled": ("finetune_distillation", "finetune_mixup"),
+    "distilled": ("finetune_distillation", "finetune_mixup", "finetune"),
+    "flipped": ("flip_average",),
 }
 
 
@@ -58,7 +59,7 @@ def grid(settings: Settings) -> list[list[Cell]]:
         name = "_".join(addition for addition, there in parts.items() if there) or "faithful"
         off = [option for addition, there in parts.items() if not there for option in ADDITIONS[addition]]
         cell = Cell(name, name, parts, {option: OPTIONS[option].default for option in off})
-        if count == len(ADDITIONS):
+        if parts["distilled"]:
             found[-1].append(cell._replace(classifiers=found[-1][0].classifiers))
         else:
             found.append([cell])
