@@ -94,7 +94,7 @@ def demo(**options):
     """Runs the whole sequence on small stand-in images in a temporary folder, within three minutes on two CPU cores."""
     settings({"recipe": "demo", **options}, sequence=True)
     processes.require_one()
-    from utils.method.data import demo_options
+    from datasets.stand_ins import demo_options
 
     options = demo_options({"batch_size": 32, **options}, sets=("mnist", "svhn", "cifar10"))
     train_MTIL_classifier(data_type=SEQUENCE, **options)

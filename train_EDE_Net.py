@@ -165,7 +165,7 @@ def demo(**options):
     """Runs both stages on small stand-in images in a temporary folder, within three minutes on two CPU cores."""
     settings({"recipe": "demo", **options})
     processes.require_one()
-    from utils.method.data import demo_options
+    from datasets.stand_ins import demo_options
 
     options = {"split_list": [0, 5, 10, 15], "split_type": "s0-t3", "rehearsal_size": 150, **demo_options(options)}
     train_classifier.train_model(**options)

@@ -12,9 +12,11 @@ import os
 import pickle
 import struct
 import sys
+import tempfile
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.io
@@ -112,6 +114,14 @@ def _packed(places: list[str], images: np.ndarray, labels: np.ndarray, class_nam
     scipy.io.savemat(written, {"X": images.transpose(2, 3, 1, 0), "y": digits[:, None]}, do_compression=True)
     # The first 116 bytes are free text; SciPy puts the time there, which would differ from run to run.
     return {places[0]: b"MATLAB 5.0 MAT-file, stand-in data".ljust(116) + written.getvalue()[116:]}
+
+
+def demo_options(options: dict[str, Any], **drawn: Any) -> dict[str, Any]:
+    """A demo's options: these, and otherwise its recipe and folders in a new temporary one; draws its images there."""
+    root = Path(tempfile.mkdtemp(prefix="ede-net-demo-"))
+    found = {"recipe": "demo", "data_root": str(root / "data"), "checkpoint_root": str(root / "checkpoints"), **options}
+    write(found["data_root"], **drawn)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,11 +1,9 @@
 """The data that a call names: its split's tasks, the unlabelled images, and what results say of them."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from datasets import catalog, naming, splits, stand_ins, tasks
+from datasets import catalog, naming, splits, tasks
 from datasets.images import Images, ImageSet
 from datasets.memory import require_room
 from datasets.tasks import Task
@@ -86,11 +84,3 @@ def record(task: Task, settings: Settings, *kinds: str) -> dict[str, Any]:
     deciding = settings.deciding(*kinds)
     del deciding["class_order"]  # the classes themselves are named
     return {"task": task.name, "classes": list(task.class_names), "images": task.fingerprint, **deciding}
-
-
-def demo_options(options: dict[str, Any], **drawn: Any) -> dict[str, Any]:
-    """A demo's options: these, and otherwise its recipe and folders in a new temporary one; draws its images there."""
-    root = Path(tempfile.mkdtemp(prefix="ede-net-demo-"))
-    found = {"recipe": "demo", "data_root": str(root / "data"), "checkpoint_root": str(root / "checkpoints"), **options}
-    stand_ins.write(found["data_root"], **drawn)
-    return found

@@ -22,7 +22,6 @@ from utils.running.errors import UserError
 from utils.running.interrupt import Interruption
 from utils.running.options import Settings
 from utils.running.randomness import StepRandom
-from utils.running.run import Run
 
 READS_PER_EPOCH = 4  # how often a training's losses are read from the device
 EVALUATION_BATCH = 500
@@ -128,7 +127,7 @@ def fit(
     settings, console = schedule.settings, artefact.run.console
     updates = Updates(model, batches, objective, settings)
     if artefact.run.dry:
-        return _timed(updates, schedule, artefact.run, title, evaluate)
+        return _timed(updates, schedule, artefact, title, evaluate)
     steps = batches.steps_per_epoch
     losses = torch.zeros(steps, device=updates.where)
     progress = Progress()
@@ -186,7 +185,7 @@ def fit(
     return progress
 
 
-def _timed(updates: Updates, schedule: Schedule, run: Run, title: str, evaluate: Callable | None) -> Progress:
+def _timed(updates: Updates, schedule: Schedule, artefact: Artefact, title: str, evaluate: Callable | None) -> Progress:
     """A training of a dry run: times a few updates and one evaluation, and adds what the whole takes to the plan."""
     updates.model.train()
     float(updates.update(0, schedule.lr))  # the first is slower; reading the loss waits for the device
@@ -199,8 +198,8 @@ def _timed(updates: Updates, schedule: Schedule, run: Run, title: str, evaluate:
         begun = time.monotonic()
         evaluate(updates.model)
         seconds += (time.monotonic() - begun) * sum(map(schedule.evaluates, range(schedule.epochs)))
-    run.plan.append((title, seconds))
-    run.console.say(f"{title}: {count:,} updates in {schedule.epochs} epochs, about {duration(seconds)}")
+    artefact.run.plan.append((title, seconds))
+    artefact.run.console.say(f"{title}: {count:,} updates in {schedule.epochs} epochs, about {duration(seconds)}")
     updates.model.eval()
     return Progress()
 
