@@ -89,8 +89,8 @@ def test_ablation_adds_one_after_the_other_and_goes_on(root, tmp_path, monkeypat
     small = options(root, tmp_path, epochs=1, finetune_epochs=1, seeds=[0])
     content = train_EDE_Net.ablation(**small)
     parts = [tuple(cell["parts"].values()) for cell in content["cells"] if cell["parts"]["stage two"]]
-    assert parts == [(i > 0, i > 1, i > 2, True) for i in range(4)]
-    whole = json.loads(next(tmp_path.glob("ablation_*/seed_0/*distilled/EDE_Net_*/results.json")).read_text())
+    assert parts == [(i > 0, i > 1, i > 2, i > 3, True) for i in range(5)]
+    whole = json.loads(next(tmp_path.glob("ablation_*/seed_0/*flipped/EDE_Net_*/results.json")).read_text())
     assert content["cells"][-2]["last_accuracy"]["mean"] == whole["last_accuracy"]
     monkeypatch.setattr(training, "fit", None)  # nothing is trained again
     assert train_EDE_Net.ablation(**small) == content
