@@ -13,6 +13,7 @@ import train_EDE_Net
 import trainMTIL
 from datasets import stand_ins
 from utils.results import figures
+from utils.running.errors import UserError, told
 
 torch.set_num_threads(1)
 
@@ -88,3 +89,18 @@ def without_figures() -> Iterator[None]:
     """Runs draw nothing, as those in the fixtures above: a figure takes longer than a tiny training."""
     with _nothing_drawn():
         yield
+
+
+@pytest.fixture
+def refusal():
+    """Calls what has to end in an error that a user can mend, and returns what is told of it, a line."""
+
+    def message_of(function, *arguments, **options) -> str:
+        with pytest.raises((UserError, OSError)) as caught:
+            function(*arguments, **options)
+        message = told(caught.value)
+        assert message.isprintable()
+        assert len(message) < 2000
+        return message
+
+    return message_of

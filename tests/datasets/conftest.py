@@ -1,4 +1,4 @@
-"""What the tests of data sets share: a few drawn pictures of every set, and how a refusal is looked at."""
+"""What the tests of data sets share: a few drawn pictures of every set."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,6 @@ import torch
 import torchvision
 
 from datasets import files, stand_ins
-from utils.running.errors import UserError, told
 
 torch.set_num_threads(1)
 
@@ -35,16 +34,3 @@ def no_network(monkeypatch):
     for source in (torchvision.datasets.CIFAR10, torchvision.datasets.MNIST, torchvision.datasets.SVHN):
         monkeypatch.setattr(source, "download", offline)
     files._warn.cache_clear()
-
-
-@pytest.fixture
-def refusal():
-    """Calls what has to end in an error that a user can mend, and returns what is told of it."""
-
-    def message_of(function, *arguments, **options) -> str:
-        with pytest.raises((UserError, OSError)) as caught:
-            function(*arguments, **options)
-        assert len(told(caught.value)) <= 500
-        return told(caught.value)
-
-    return message_of

@@ -1,9 +1,8 @@
-"""What the tests of a run share: how a refusal is looked at, and a run of a folder."""
+"""What the tests of a run share: a run of a folder."""
 
 import pytest
 import torch
 
-from utils.running.errors import UserError, told
 from utils.running.interrupt import Interruption
 from utils.running.options import settings
 from utils.running.run import Run
@@ -14,20 +13,6 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _no_interruption(monkeypatch):
     monkeypatch.setattr(Interruption, "requested", None)
-
-
-@pytest.fixture
-def refusal():
-    """Calls what has to end in an error that a user can mend, and returns what is told of it, which is one line."""
-
-    def message_of(function, *arguments, **options) -> str:
-        with pytest.raises((UserError, OSError)) as caught:
-            function(*arguments, **options)
-        message = told(caught.value)
-        assert message.isprintable()
-        return message
-
-    return message_of
 
 
 @pytest.fixture

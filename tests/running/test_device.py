@@ -15,7 +15,8 @@ def test_the_switches_are_a_runs_and_end_with_it(monkeypatch, a_run, determinist
     chosen, matmul, cudnn = [], torch.backends.cuda.matmul, torch.backends.cudnn
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     before = cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32
-    with pytest.raises(ValueError, match="a bug"), device.prepared(torch.device("cuda:1"), deterministic):  # noqa: PT012
+    where = torch.device("cuda:1")
+    with pytest.raises(ValueError, match="a bug"), device.prepared(where, deterministic):  # noqa: PT012
         assert torch.are_deterministic_algorithms_enabled() is deterministic
         assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == (not deterministic, True, True)
         with device.full_precision():

@@ -58,7 +58,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_12_wrong_arguments_are_one_line_and_nothing_is_written(data, tmp_path, refused, entry):
+def test_12_wrong_arguments_are_one_line_and_nothing_is_written(data, tmp_path, refusal, entry):
     """Issue 13.12: also paths that are no paths. All entry functions refuse alike."""
     places = {"data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
     plain = {name: value for name, value in SPLIT.items() if name not in ("split_list", "split_type")}
@@ -66,37 +66,37 @@ def test_12_wrong_arguments_are_one_line_and_nothing_is_written(data, tmp_path, 
         if entry in ("baseline", "ablation") and {"prune", "mixmatch"} & wrong.keys():
             continue
         named = {} if {"split_list", "split_type"} & wrong.keys() else {"split_list": [0, 3, 6]}
-        message = refused(ENTRIES[entry], **{**plain, **places, **named, **wrong})
+        message = refusal(ENTRIES[entry], **{**plain, **places, **named, **wrong})
         assert any(word in message for word in (*wrong, "data set", "name too long", "too long", "is not there"))
         assert not list(tmp_path.rglob("*.pt"))
 
 
-def test_the_sequence_refuses_it_in_one_line(data, tmp_path, refused):
+def test_the_sequence_refuses_it_in_one_line(data, tmp_path, refusal):
     options = {**SEQUENCE, "data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
     for wrong in (
         *[{"data_type": value} for value in (None, 3, "", "CIFAR", ["MNIST", "mnist"], "MNIST\n?", [3])],
         {"num_class": 9}, {"num_class": "10"}, {"batch_size": 0}, {"class_order": 1993},
     ):  # fmt: skip
-        refused(trainMTIL.train_MTIL_classifier, **{"data_type": "MNIST", **options, **wrong})
+        refusal(trainMTIL.train_MTIL_classifier, **{"data_type": "MNIST", **options, **wrong})
     for wrong in (
         *[{"data_list": value} for value in (None, "MNIST", ["MNIST"], ["MNIST", "mnist"], ["MNIST", ["SVNH"]])],
         {"num_per_class": 0}, {"num_per_class": "5"}, {"num_per_class": 10**30}, {"batch_size": 1},
     ):  # fmt: skip
-        refused(trainMTIL.train_EDE_Net, **{"data_list": ["MNIST", "SVNH"], **options, **wrong})
+        refusal(trainMTIL.train_EDE_Net, **{"data_list": ["MNIST", "SVNH"], **options, **wrong})
     assert not (tmp_path / "root").exists()
 
 
-def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(data, tmp_path, refused):
+def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(data, tmp_path, refusal):
     places = {"data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
-    message = refused(train_EDE_Net.train_model, **SPLIT, **places, rehearsal_size=16)
+    message = refusal(train_EDE_Net.train_model, **SPLIT, **places, rehearsal_size=16)
     assert "model_0to2_prune.json is not there" in message
     assert "python train_classifier.py 'train_model(split_list=[0, 2, 4]" in message
-    message = refused(trainMTIL.train_EDE_Net, data_list=["svhn", "MNIST"], **SEQUENCE, **places)
+    message = refusal(trainMTIL.train_EDE_Net, data_list=["svhn", "MNIST"], **SEQUENCE, **places)
     assert "model_svhn.json is not there" in message
     assert "python trainMTIL.py 'train_MTIL_classifier(" in message
 
 
-def test_what_is_one_training_is_refused_under_torchrun(refused, monkeypatch):
+def test_what_is_one_training_is_refused_under_torchrun(refusal, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     for function, options in (
@@ -107,7 +107,7 @@ def test_what_is_one_training_is_refused_under_torchrun(refused, monkeypatch):
         (trainMTIL.train_EDE_Net, {}),
         (trainMTIL.demo, {}),
     ):
-        assert "in one process: start the script without torchrun" in refused(function, **options)
+        assert "in one process: start the script without torchrun" in refusal(function, **options)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_what_is_one_training_is_refused_under_torchrun(refused, monkeypatch):
         (lambda root: train_EDE_Net.demo(data_root=5), "data_root"),
     ],
 )
-def test_14_other_functions_refuse_it_in_one_line_too(tmp_path, refused, call, word):
+def test_14_other_functions_refuse_it_in_one_line_too(tmp_path, refusal, call, word):
     """Issue 13.14."""
-    assert word in refused(call, tmp_path)
+    assert word in refusal(call, tmp_path)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("closed", ["data_root", "checkpoint_root", "image", "folder", "checkpoint"])
-def test_12_a_closed_folder_is_one_line_with_its_name(finished, data, tmp_path, refused, closed):
+def test_12_a_closed_folder_is_one_line_with_its_name(finished, data, tmp_path, refusal, closed):
     """Issue 13.12."""
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o700)
@@ -149,13 +149,13 @@ def test_12_a_closed_folder_is_one_line_with_its_name(finished, data, tmp_path, 
     }.get(closed) or (lambda: train_classifier.train_model(**{**options, closed: inside}))
     os.seteuid(65534)
     try:
-        assert str(folder) in refused(call)
+        assert str(folder) in refusal(call)
     finally:
         os.seteuid(0)
 
 
 @pytest.mark.parametrize("damage", ["cut", "code"])
-def test_damaged_data_is_named_and_runs_nothing(tmp_path, refused, damage):
+def test_damaged_data_is_named_and_runs_nothing(tmp_path, refusal, damage):
     class Evil:
         def __reduce__(self):
             return os.system, (f"touch '{tmp_path}/ran'",)
@@ -164,6 +164,6 @@ def test_damaged_data_is_named_and_runs_nothing(tmp_path, refused, damage):
     path = tmp_path / "cifar-100-python/train"
     path.write_bytes(path.read_bytes()[:1000] if damage == "cut" else pickle.dumps(Evil()))
     options = {**SPLIT, "data_root": str(tmp_path), "checkpoint_root": str(tmp_path / "root")}
-    assert str(path) in refused(train_classifier.train_model, **options)
+    assert str(path) in refusal(train_classifier.train_model, **options)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "root").exists()

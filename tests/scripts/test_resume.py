@@ -114,7 +114,7 @@ def networks(root) -> dict:
 
 
 def test_a_finished_run_trains_nothing_and_what_cannot_begin_loses_nothing(
-    finished, tmp_path, trained, refused, without_figures
+    finished, tmp_path, trained, refusal, without_figures
 ):
     """Issue 13.1."""
     root = shutil.copytree(finished.root, tmp_path / "root")
@@ -123,10 +123,10 @@ def test_a_finished_run_trains_nothing_and_what_cannot_begin_loses_nothing(
     train_classifier.train_model(**options)
     train_EDE_Net.train_model(**options, rehearsal_size=finished.rehearsal)
     for more in ({"epochs": 4}, {"distill_lr": 1e-3}, {"validation_fraction": 0.99, "restart": True}):
-        assert next(iter(more)) in refused(train_classifier.train_model, **{**options, **more}) or "restart" in more
+        assert next(iter(more)) in refusal(train_classifier.train_model, **{**options, **more}) or "restart" in more
     for more in ({"finetune_lr": 1e-2}, {"classifier_root": str(tmp_path / "typo"), "restart": True}, {"seed": 1}):
         stage_two = {**options, **more, "rehearsal_size": finished.rehearsal}
-        assert next(iter(more)) in refused(train_EDE_Net.train_model, **stage_two) or "restart" in more
+        assert next(iter(more)) in refusal(train_EDE_Net.train_model, **stage_two) or "restart" in more
     assert networks(root) == before
     assert trained == []
 

@@ -12,7 +12,7 @@ COMPRESSED = {
 }
 SIDES = ("before", "after")
 CONFUSION = {
-    "within_task_accuracy": "accuracy among the task's own classes (%): told the task",
+    "within_task_accuracy": "accuracy when told the task (%)",
     "task_confusion": "images taken for a class of another task (%)",
 }
 LARGEST_SHEET = 25  # exemplars of a class
