@@ -71,6 +71,16 @@ def test_sub_models_join_without_the_other_output(root):
     assert EDENet.load(next(root.glob("EDE_Net_*")) / "stage_2.pt").classes_per_task == [2, 2]
 
 
+def test_stage_two_leaves_the_early_half_as_it_was_and_predicts_by_the_mean_over_mirror_images(root):
+    first, second = (EDENet.load(next(root.glob("EDE_Net_*")) / f"stage_{t}.pt") for t in (1, 2))
+    before, after = (net.submodels[0].state_dict() for net in (first, second))
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    early = {name for name in before if name.startswith(("mean", "std", "stem", "stages.0.", "stages.1."))}
+    assert early <= kept
+    assert kept - early == set(), "and all else has learned"
+    assert (first.flip_average, second.flip_average) == (True, True)
+
+
 def test_interrupted_anywhere_the_additions_end_with_the_same_bits(root, monkeypatch, tmp_path):
     stopping_every(monkeypatch, 7)
     assert until_it_ends(lambda: both_stages(root, tmp_path))
