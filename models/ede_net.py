@@ -1,6 +1,6 @@
 """EDE-Net: one sub-model per task, joined at the output layer."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class EDENet(nn.Module):
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
         flip_average: whether in evaluation mode the logits are the mean over the image and its mirror image.
+        discriminant: in evaluation mode, a linear layer over all features whose outputs are added to the logits; or
+            None. See `utils.method.discriminant`.
         meta: what its file says besides (class names and order, exemplars, configuration); empty for a network that
             was not loaded from a file.
     """
@@ -31,6 +33,7 @@ class EDENet(nn.Module):
         super().__init__()
         self.submodels = nn.ModuleList(submodels)
         self.flip_average = flip_average
+        self.discriminant: nn.Linear | None = None
         self.meta: dict = {}
 
     @property
@@ -46,8 +49,9 @@ class EDENet(nn.Module):
         return [submodel.widths for submodel in self.submodels]
 
     def grow(self, submodel: ResNet18) -> None:
-        """Joins the next task's sub-model."""
+        """Joins the next task's sub-model. A discriminant of the tasks before goes."""
         self.submodels.append(submodel)
+        self.discriminant = None
 
     def features(self, x: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> the sub-models' features side by side, [B, sum of their last widths]."""
@@ -55,12 +59,18 @@ class EDENet(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits of the images as they are."""
-        return torch.cat([submodel(x) for submodel in self.submodels], dim=1)
+        features = [submodel.features(x) for submodel in self.submodels]
+        logits = torch.cat([submodel.head(own) for submodel, own in zip(self.submodels, features, strict=True)], dim=1)
+        if self.training or self.discriminant is None:
+            return logits
+        return logits + self.discriminant(torch.cat(features, dim=1))
+
+    def averaged(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """`function` of the images; with `flip_average` its mean over them and their mirror images."""
+        return (function(x) + function(x.flip(3))) / 2 if self.flip_average else function(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training or not self.flip_average:
-            return self.logits(x)
-        return (self.logits(x) + self.logits(x.flip(3))) / 2
+        return self.logits(x) if self.training else self.averaged(self.logits, x)
 
     def train_only(self, part: str) -> None:
         """Freezes everything but the linear "heads", or the "late" half: the last two residual stages and the heads.
@@ -86,6 +96,7 @@ class EDENet(nn.Module):
             "widths": [list(widths) for widths in self.widths],
             "classes_per_task": self.classes_per_task,
             "flip_average": self.flip_average,
+            "discriminant": self.discriminant is not None,
         }
 
     @classmethod
@@ -100,14 +111,17 @@ class EDENet(nn.Module):
     def built(cls, content: dict[str, Any], path: Path) -> "EDENet":
         """The network of a checkpoint's content, which lies at `path`, on the device of its tensors."""
         widths, classes, state = content["widths"], content["classes_per_task"], content["model"]
-        if not 0 < len(widths) == len(classes) == len({tuple(name.split(".")[:2]) for name in state}):
+        joined = {name.split(".")[1] for name in state if name.startswith("submodels.")}
+        if not 0 < len(widths) == len(classes) == len(joined):
             raise UserError(f"{path} holds other weights than those of {len(widths)} sub-models: make it anew")
         with torch.device("meta"):  # nothing is allocated for what a damaged file may say
             try:
                 submodels = [ResNet18(count, each) for count, each in zip(classes, widths, strict=True)]
             except (TypeError, ValueError, RuntimeError, OverflowError) as error:
                 raise UserError(f"{path} does not describe an EDE-Net ({error!r}): make it anew") from error
-        net = cls(submodels, content.get("flip_average", False))
+            net = cls(submodels, content.get("flip_average", False))
+            if content.get("discriminant"):
+                net.discriminant = nn.Linear(sum(each.widths[-1] for each in submodels), net.num_classes)
         checkpoint.load_weights(net, state, path, assign=True)
         net.meta = {name: value for name, value in content.items() if name != "model"}
         return net.to(memory_format=torch.channels_last).eval()

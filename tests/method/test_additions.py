@@ -34,6 +34,9 @@ TINY = {
 }
 
 
+IMAGE = torch.zeros(1, 3, 32, 32)
+
+
 def both_stages(root, runs, **more):
     for script in (train_classifier, train_EDE_Net):
         script.train_model(**options(root, runs, **more))
@@ -79,6 +82,7 @@ def test_stage_two_leaves_the_early_half_as_it_was_and_predicts_by_the_mean_over
     assert early <= kept
     assert kept - early == set(), "and all else has learned"
     assert (first.flip_average, second.flip_average) == (True, True)
+    assert (first.discriminant, second.discriminant.weight.shape) == (None, (4, second.features(IMAGE).shape[1]))
 
 
 def test_interrupted_anywhere_the_additions_end_with_the_same_bits(root, monkeypatch, tmp_path):
@@ -99,8 +103,8 @@ def test_ablation_adds_one_after_the_other_and_goes_on(root, tmp_path, monkeypat
     small = options(root, tmp_path, epochs=1, finetune_epochs=1, seeds=[0])
     content = train_EDE_Net.ablation(**small)
     parts = [tuple(cell["parts"].values()) for cell in content["cells"] if cell["parts"]["stage two"]]
-    assert parts == [(i > 0, i > 1, i > 2, i > 3, True) for i in range(5)]
-    whole = json.loads(next(tmp_path.glob("ablation_*/seed_0/*flipped/EDE_Net_*/results.json")).read_text())
+    assert parts == [(*(place < count for place in range(5)), True) for count in range(6)]
+    whole = json.loads(next(tmp_path.glob("ablation_*/seed_0/*discriminant/EDE_Net_*/results.json")).read_text())
     assert content["cells"][-2]["last_accuracy"]["mean"] == whole["last_accuracy"]
     monkeypatch.setattr(training, "fit", None)  # nothing is trained again
     assert train_EDE_Net.ablation(**small) == content

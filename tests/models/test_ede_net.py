@@ -66,6 +66,15 @@ def test_flip_average_is_the_mean_over_an_image_and_its_mirror_image(tmp_path):
     assert torch.equal(net.train()(IMAGES), plain.train()(IMAGES)), "in training the image alone"
 
 
+def test_a_discriminant_is_of_the_file_and_goes_when_the_next_task_joins(tmp_path):
+    plain, net = joined(3, 2), joined(3, 2)
+    net.discriminant = nn.Linear(5 + 6, 5)
+    torch.testing.assert_close(net(IMAGES), plain(IMAGES) + net.discriminant(plain.features(IMAGES)))
+    assert torch.equal(reloaded(written(tmp_path / "stage_2.pt", net), net)(IMAGES), net(IMAGES))
+    net.grow(network(2, seed=5))
+    assert torch.equal(net(IMAGES)[:, :5], plain(IMAGES))
+
+
 # --- files
 
 

@@ -27,11 +27,11 @@ def test_cells_are_the_grid_or_the_additions_one_on_top_of_the_other():
         ["supervised_compressed", "supervised_uncompressed"],
     ]
     found = ablation.grid(settings({"recipe": "plus"}))
-    last = "inherited_other_distilled_flipped"
-    names = [["faithful"], ["inherited"], ["inherited_other", "inherited_other_distilled", last]]
+    steps = ["inherited_other", "inherited_other_distilled", "inherited_other_distilled_flipped"]
+    names = [["faithful"], ["inherited"], [*steps, f"{steps[-1]}_discriminant"]]
     assert [[cell.name for cell in cells] for cells in found] == names
     assert [{cell.classifiers for cell in cells} for cells in found] == [{first} for first, *_ in names]
-    assert [cell.options.get("other_weight") for cells in found for cell in cells] == [0.0, 0.0, None, None, None]
+    assert [cell.options.get("other_weight") for cells in found for cell in cells] == [0.0, 0.0, None, None, None, None]
     assert found[-1][-1].options == {}, "all additions"
 
 

@@ -15,12 +15,13 @@ BARS = {
     "average_incremental_accuracy": "average incremental accuracy (%)",
     "last_accuracy": "last accuracy (%)",
 }
-# What the recipes with "plus" add to the faithful method, each by its options; the last two are of stage two.
+# What the recipes with "plus" add to the faithful method, each by its options; all but the first two are of stage two.
 ADDITIONS = {
     "inherited": ("inherit",),
     "other": ("other_weight", "other_exemplars"),
     "distilled": ("finetune_distillation", "finetune_mixup", "finetune"),
     "flipped": ("flip_average",),
+    "discriminant": ("discriminant",),
 }
 
 

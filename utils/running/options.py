@@ -185,6 +185,8 @@ OPTIONS: dict[str, Option] = {
                                "as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
     "flip_average": _(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
                       False, plus=True, cpu_plus=True),
+    "discriminant": _(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all features, "
+                      "added to the logits in the end", False, plus=0.1, cpu_plus=0.1),
 
     # How it is run.
     "evaluate_every": _(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",

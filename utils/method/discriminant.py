@@ -1,0 +1,51 @@
+"""A linear discriminant over the features of all sub-models, added to the joined network's logits.
+
+A head sees the features of its own sub-model alone, and what tells its task from the others is learned from few
+exemplars. The exemplars' features of all sub-models side by side tell more; too few to train a layer of so many weights
+on them, they are enough for its closed form: linear discriminant analysis with a covariance shared by all classes, as in
+Deep SLDA (Hayes & Kanan 2020, arXiv 1909.01520, section 3).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from datasets.memory import Memory
+from models.ede_net import EDENet
+from utils.method import training
+
+SHRINKAGE = 0.3  # γ below
+
+
+def discriminant(features: Tensor, labels: Tensor, shrinkage: float = SHRINKAGE) -> tuple[Tensor, Tensor]:
+    """Weights and biases of the classes' log-probabilities, up to what all classes of an image have in common.
+
+    With μ_k the mean of a class, Σ the covariance around the classes' means and Λ the inverse of (1−γ)·Σ +
+    γ·tr(Σ)/D·I (Friedman 1989, "Regularized Discriminant Analysis", eq. 18), a class has the weights Λμ_k and the bias
+    −½·μ_k·Λμ_k.
+
+    Args:
+        features: [N, D], of at least one image of each class.
+        labels: int64 [N], 0..C−1.
+
+    Returns: float64 [C, D] and [C].
+    """
+    features, count = features.double(), int(labels.max()) + 1
+    means = torch.stack([features[labels == label].mean(dim=0) for label in range(count)])
+    centred = features - means[labels]
+    covariance = centred.T @ centred / len(features)
+    spread = covariance.diagonal().mean()
+    covariance = (1 - shrinkage) * covariance + shrinkage * spread * torch.eye(len(covariance)).to(covariance)
+    weights = torch.linalg.solve(covariance, means.T).T
+    return weights, -0.5 * (weights * means).sum(dim=1)
+
+
+@torch.no_grad()
+def add(net: EDENet, memory: Memory, weight: float) -> None:
+    """Gives the network the discriminant of the exemplars of all its classes, times `weight`."""
+    kept, where = memory.images(), next(net.parameters()).device
+    net.eval()
+    features = training.outputs(lambda x: net.averaged(net.features, x), kept.images, where)
+    found = discriminant(features, kept.labels.to(where))
+    net.discriminant = nn.Linear(features.shape[1], net.num_classes).to(where)
+    for parameter, values in zip((net.discriminant.weight, net.discriminant.bias), found, strict=True):
+        parameter.copy_(weight * values)
