@@ -4,10 +4,10 @@ python trainMTIL.py 'train_MTIL_classifier(data_type="MNIST")'
 python trainMTIL.py 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
 python trainMTIL.py 'evaluate("checkpoints/MTIL/EDE_Net_resnet18")'
 python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_resnet18/model_mnist_svhn_5.pt")'
-python trainMTIL.py 'demo()'
 """
 
-from train_EDE_Net import evaluate, predict
+from utils.results.evaluate import evaluate
+from utils.results.predict import predict
 from utils.running import command, processes
 from utils.running.options import require_arguments, settings
 
@@ -62,13 +62,12 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
     from datasets.memory import Memory
     from utils.method import sequence, stage_two
     from utils.results import figures, report
-    from utils.running.run import Run
 
     names = sequence.known_names(data_list, least=2)
     tasks, memory = sequence.tasks(chosen, names, num_per_class=num_per_class), Memory(per_class=num_per_class)
     submodels = sequence.submodels_of(chosen)
     own = [f"model_{'_'.join(names[:count])}_{num_per_class}" for count in range(1, len(names) + 1)]
-    with Run(sequence.folder(chosen, "EDE_Net"), chosen, {}, own=own) as run:
+    with sequence.begin(chosen, own) as run:
         stages = stage_two.Stages(run, memory)
         for task in run.each(tasks, "stage two, data sets"):
             joined = tasks[: task.index + 1]
@@ -84,9 +83,7 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
             alone = [submodels.record(each)["results"]["test_accuracy"] for each in joined]
             stages.save(net, joined, updates=stages.progress.epoch * batches.steps_per_epoch, alone=alone)
         results = report.sequence_two(run.recorded("model_*").values())
-        if stages.current.model and not run.dry:
-            sheet, classes = run.folder / f"exemplars_{own[-1][6:]}", stages.load(stages.current).meta["class_names"]
-            figures.exemplars(sheet, memory.images(), classes, " → ".join(names))
+        figures.exemplars_kept(stages, run.folder / own[-1].replace("model_", "exemplars_"), " → ".join(names))
         return run.finish(results, report.table(results), figures.stage_two)
 
 

@@ -15,6 +15,9 @@ Arguments are checked before torch is imported, which takes seconds; what the ca
 from itertools import product
 
 import train_classifier
+from utils.results.compare import compare
+from utils.results.evaluate import evaluate
+from utils.results.predict import predict
 from utils.running import command, processes
 from utils.running.errors import UserError
 from utils.running.options import require_arguments, settings
@@ -61,11 +64,9 @@ def conclude(stages, stage_one=None):
     """Writes and returns the results of all stages, and draws the exemplars of the last one."""
     from utils.results import figures, report
 
-    run, sheet = stages.run, stages.run.folder / "exemplars"
+    run = stages.run
     results = report.stage_two(run.configuration, stages.results, stage_one)
-    if not run.dry and (stages.current.model or not sheet.with_suffix(".png").exists()):
-        names = stages.load(stages.current).meta["class_names"]
-        figures.exemplars(sheet, stages.memory.images(), names, report.title(results))
+    figures.exemplars_kept(stages, run.folder / "exemplars", report.title(results))
     return run.finish(results, report.table(results), figures.stage_two)
 
 
@@ -138,29 +139,6 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
                 train_model(**{**here, **cell.options, **roots})
                 baseline("concatenate", **{**here, **cell.options, **roots})
     return None if chosen.dry_run else parts.collect(folder, seeds, [cell for cells in grid for cell in cells])
-
-
-def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
-    """Counts again, from the saved files, what training reported of every stage or of one; a difference is an error."""
-    require_arguments(stage=stage, data_root=data_root, device=device)
-    from utils.results import evaluate as evaluation
-
-    return evaluation.evaluate(folder, stage, data_root, dataset, device)
-
-
-def predict(image, checkpoint, top=5, device="auto"):
-    """Prints the likeliest classes of an image file, with their probability and the task or data set each is of."""
-    require_arguments(top=top, device=device)
-    from utils.results import predict as prediction
-
-    return prediction.predict(image, checkpoint, top, device)
-
-
-def compare(*folders, output=None):
-    """Draws the runs of several folders into one figure and one table; mean ± deviation."""
-    from utils.results import compare as comparison
-
-    return comparison.compare(*folders, output=output)
 
 
 def demo(**options):

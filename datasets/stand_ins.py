@@ -25,7 +25,7 @@ from torchvision.datasets.utils import calculate_md5
 from datasets import files
 from datasets.catalog import CATALOG
 from datasets.naming import canonical_name
-from utils.running import checkpoint
+from utils.running import storage
 from utils.running.errors import UserError, told
 
 
@@ -67,7 +67,7 @@ def write(
     # Listed first, beside the old ones: should this end half way, every stand-in is on the list.
     for name, data in {files.MARKER: "\n".join(sorted(before | lines)).encode(), **contents}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_bytes(folder / name, data)
+        storage.write_bytes(folder / name, data)
 
 
 def _pictures(name: str, part: str, classes: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ labels count from 0 inside a task.
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -73,6 +74,11 @@ class Task:
             raise OutOfReach(f"training images of task {self.name} asked for while it is not trained")
         return self._kept
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {"task": self.name, "classes": list(self.class_names), "images": self.fingerprint}
+
     def __enter__(self) -> "Task":
         if self._kept is None:
             raise OutOfReach(f"task {self.name} has ended: its training images are gone")
@@ -81,6 +87,24 @@ class Task:
 
     def __exit__(self, *error: object) -> None:
         self._open, self._kept = False, None
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set cut into tasks.
+
+    Attributes:
+        bounds: the tasks' borders in the class order.
+        type: "sA-tB".
+        dataset: the data set's short name.
+        configuration: the same, as results say it.
+    """
+
+    bounds: list[int]
+    type: str
+    dataset: str
+    tasks: list[Task]
+    configuration: dict[str, Any]
 
 
 def class_ranges(train: ImageSet, test: ImageSet, order: Sequence[int], bounds: Sequence[int]) -> list[Task]:

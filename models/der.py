@@ -1,14 +1,12 @@
 """DER's network: frozen extractors side by side under one linear layer (Yan et al. 2021, arXiv 2103.16788)."""
 
 import copy
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from models.ede_net import EDENet
 from models.resnet import ResNet18
-from utils.running import checkpoint
 
 
 class DERNet(EDENet):
@@ -58,12 +56,6 @@ class DERNet(EDENet):
         scale = lengths[:first].mean() / lengths[first:].mean()
         for submodel in self.submodels:
             submodel.head.weight[first:] *= scale
-
-
-def load(path: Path, device: torch.device | str = "cpu") -> EDENet:
-    """Loads the network of a `stage_<t>.pt`, an EDE-Net or DER's, see `EDENet.load`."""
-    kind = checkpoint.read(path)["kind"]
-    return (DERNet if kind == DERNet.KIND else EDENet).load(path, device)
 
 
 class WithAuxiliary(nn.Module):

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from models.resnet import ResNet18
 from utils.running import checkpoint
-from utils.running.errors import UserError
 
 
 class EDENet(nn.Module):
@@ -100,28 +99,18 @@ class EDENet(nn.Module):
         }
 
     @classmethod
+    def described_by(cls, content: dict[str, Any]) -> "EDENet":
+        """A network as `described` says. Raises: ValueError, TypeError, RuntimeError or OverflowError for nonsense."""
+        described = zip(content["classes_per_task"], content["widths"], strict=True)
+        net = cls([ResNet18(classes, widths) for classes, widths in described], content.get("flip_average", False))
+        if content.get("discriminant"):
+            net.discriminant = nn.Linear(sum(each[-1] for each in net.widths), net.num_classes)
+        return net
+
+    @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> "EDENet":
         """Loads the network of a `stage_<t>.pt`, in evaluation mode; what else the file holds is in `meta`.
 
         Raises: `UserError` if the file is missing, damaged or of another kind.
         """
-        return cls.built(checkpoint.read(Path(path), cls.KIND, device), Path(path))
-
-    @classmethod
-    def built(cls, content: dict[str, Any], path: Path) -> "EDENet":
-        """The network of a checkpoint's content, which lies at `path`, on the device of its tensors."""
-        widths, classes, state = content["widths"], content["classes_per_task"], content["model"]
-        joined = {name.split(".")[1] for name in state if name.startswith("submodels.")}
-        if not 0 < len(widths) == len(classes) == len(joined):
-            raise UserError(f"{path} holds other weights than those of {len(widths)} sub-models: make it anew")
-        with torch.device("meta"):  # nothing is allocated for what a damaged file may say
-            try:
-                submodels = [ResNet18(count, each) for count, each in zip(classes, widths, strict=True)]
-            except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-                raise UserError(f"{path} does not describe an EDE-Net ({error!r}): make it anew") from error
-            net = cls(submodels, content.get("flip_average", False))
-            if content.get("discriminant"):
-                net.discriminant = nn.Linear(sum(each.widths[-1] for each in submodels), net.num_classes)
-        checkpoint.load_weights(net, state, path, assign=True)
-        net.meta = {name: value for name, value in content.items() if name != "model"}
-        return net.to(memory_format=torch.channels_last).eval()
+        return checkpoint.load(path, cls, device=device)

@@ -6,15 +6,11 @@ each. The widths are free, so that a compressed network is an ordinary ResNet-18
 
 import copy
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from utils.running import checkpoint
-from utils.running.errors import UserError
 
 BLOCKS_PER_STAGE = 2
 STAGES = 4
@@ -119,18 +115,9 @@ class ResNet18(nn.Module):
         return {"widths": list(self.widths), "num_classes": self.num_classes}
 
     @classmethod
-    def built(cls, content: dict[str, Any], path: Path) -> "ResNet18":
-        """The network of a checkpoint's content, which lies at `path`, in evaluation mode on the device of its tensors.
-
-        Raises: `UserError` if the content is of something else.
-        """
-        with torch.device("meta"):  # nothing is allocated for what a damaged file may say
-            try:
-                model = cls(content["num_classes"], content["widths"])
-            except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-                raise UserError(f"{path} does not describe a ResNet-18 ({error!r}): make it anew") from error
-        checkpoint.load_weights(model, content["model"], path, assign=True)
-        return model.to(memory_format=torch.channels_last).eval()
+    def described_by(cls, content: dict[str, Any]) -> "ResNet18":
+        """A network as `described` says. Raises: ValueError, TypeError, RuntimeError or OverflowError for nonsense."""
+        return cls(content["num_classes"], content["widths"])
 
     @torch.no_grad()
     def without_other(self) -> "ResNet18":

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from datasets import catalog, files, stand_ins
-from utils.running import checkpoint
+from utils.running import storage
 from utils.running.errors import UserError
 
 TINY = {"train_per_class": 2, "test_per_class": 1, "classes": 3}
@@ -63,7 +63,7 @@ def test_any_other_data_file_is_not_written_over_nor_called_a_stand_in(tmp_path,
 
 def test_one_that_ends_half_way_leaves_whole_files_and_can_be_repeated(tmp_path, monkeypatch, refusal):
     stand_ins.write(tmp_path, **TINY)
-    before, written, write_bytes = contents(tmp_path), [], checkpoint.write_bytes
+    before, written, write_bytes = contents(tmp_path), [], storage.write_bytes
 
     def full_disk(path, content):
         if len(written) == 4:
@@ -72,7 +72,7 @@ def test_one_that_ends_half_way_leaves_whole_files_and_can_be_repeated(tmp_path,
         write_bytes(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_bytes", full_disk)
+        patch.setattr(storage, "write_bytes", full_disk)
         refusal(stand_ins.write, tmp_path, **TINY, seed=1)
     assert set(contents(tmp_path)) == set(before)
     assert catalog.load("cifar100", tmp_path, "train").stand_in

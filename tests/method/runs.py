@@ -14,13 +14,12 @@ from utils.running import checkpoint
 from utils.running.errors import Interrupted
 from utils.running.interrupt import Interruption
 
-BOUNDS, KINDS = [0, 3, 6, 9], {kind.KIND: kind for kind in (ResNet18, EDENet, DERNet)}
+BOUNDS, NETWORKS = [0, 3, 6, 9], (ResNet18, EDENet, DERNet)
 
 
 def networks(folder, pattern: str = "*") -> dict:
     """The networks of a folder whose names fit the pattern, by file name."""
-    contents = {path: checkpoint.read(path, None) for path in sorted(folder.glob(f"{pattern}.pt"))}
-    return {path.name: KINDS[content["kind"]].built(content, path) for path, content in contents.items()}
+    return {path.name: checkpoint.load(path, *NETWORKS) for path in sorted(folder.glob(f"{pattern}.pt"))}
 
 
 def identical(one, other) -> bool:

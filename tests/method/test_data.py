@@ -19,6 +19,7 @@ def test_a_split_is_the_data_sets_classes_in_their_order_and_between_its_bounds(
         "dataset_stand_in": True,
         "split_type": "s4-t1",
         "split_list": [0, 4, 6],
+        "class_order": [*range(8, -1, -1)],
     }
 
 

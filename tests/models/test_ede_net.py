@@ -6,7 +6,7 @@ from torch import nn
 
 from models import EDENet, ResNet18
 from tests.models.networks import changed, joined, network, same_state, state_of
-from utils.running import checkpoint
+from utils.running import checkpoint, storage
 from utils.running.errors import UserError
 
 IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(3))
@@ -83,12 +83,12 @@ def written(path, model):
     more = {"class_names": [], "tasks": [], "image_size": 32, "exemplars": {}, "configuration": {}}
     state = model.state_dict()
     content = {**model.described, **more, "fingerprint": checkpoint.fingerprint(state), "model": state}
-    checkpoint.write_bytes(path, checkpoint.packed(model.KIND, content))
+    storage.write_bytes(path, checkpoint.packed(model.KIND, content))
     return path
 
 
 def reloaded(path, model):
-    return model.built(checkpoint.read(path, model.KIND), path)
+    return checkpoint.load(path, type(model))
 
 
 @pytest.fixture(params=["classifier", "ede_net"])
@@ -126,5 +126,5 @@ def test_a_file_that_describes_another_network_is_refused_before_anything_is_all
     content = {**checkpoint.read(path, model.KIND), **described}
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: places.add(self.weight.device.type))
     with pytest.raises(UserError, match=r"a\.pt"):
-        model.built(content, path)
+        checkpoint.built(content, path, kind)
     assert places <= {"meta"}

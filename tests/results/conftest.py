@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from utils.results import plotting
-from utils.running import checkpoint
+from utils.running import storage
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(plotting, "picture", noted)
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **more: None)
-    write = checkpoint.write_bytes
-    monkeypatch.setattr(checkpoint, "write_bytes", lambda path, content: content and write(path, content))
+    write = storage.write_bytes
+    monkeypatch.setattr(storage, "write_bytes", lambda path, content: content and write(path, content))
     return found
 
 

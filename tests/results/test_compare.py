@@ -5,8 +5,8 @@ from pathlib import Path
 
 import examples
 import pytest
-from conftest import words
 
+from tests.results.conftest import words
 from utils.results import compare
 from utils.running.errors import UserError
 

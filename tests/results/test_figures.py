@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import examples
 import pytest
 import torch
-from conftest import words
 from PIL import Image
 
+from tests.results.conftest import words
 from utils.results import figures, plotting, published, report
 
 

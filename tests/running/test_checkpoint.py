@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.running import checkpoint
+from utils.running import checkpoint, storage
 from utils.running.errors import UserError
 
 CONTENT = {"made_from": {"lr": 0.1}, "model": {"a": torch.arange(6.0).view(2, 3), "b": torch.ones(3).double()}}
@@ -16,7 +16,7 @@ CONTENT = {"made_from": {"lr": 0.1}, "model": {"a": torch.arange(6.0).view(2, 3)
 @pytest.fixture
 def path(tmp_path):
     """A checkpoint's."""
-    checkpoint.write_bytes(tmp_path / "a.pt", checkpoint.packed("training", CONTENT))
+    storage.write_bytes(tmp_path / "a.pt", checkpoint.packed("training", CONTENT))
     return tmp_path / "a.pt"
 
 
@@ -49,7 +49,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, failing
         with monkeypatch.context() as patch:
             patch.setattr(os, failing, lambda *arguments: (_ for _ in ()).throw(error))
             with pytest.raises(type(error), match=r"file'$|^$"):
-                checkpoint.write_bytes(path, b"new")
+                storage.write_bytes(path, b"new")
         assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == ({"file": before} if before else {})
 
 
@@ -62,7 +62,7 @@ def test_the_new_file_is_whole_before_it_takes_the_old_ones_place(tmp_path, monk
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched)
-    checkpoint.write_bytes(path, b"new", lambda: seen.append(path.read_bytes()))
+    storage.write_bytes(path, b"new", lambda: seen.append(path.read_bytes()))
     assert seen == [b"old", (b"old", b"new")]
 
 
@@ -127,10 +127,10 @@ def test_9_a_file_that_says_it_is_large_costs_nothing(path, refusal):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000, b"9" * 5000])
 def test_14_what_is_no_json_object_is_named(tmp_path, refusal, content):
     path = tmp_path / "a.json"
-    checkpoint.write_json(path, {"name": "Größe", "b": [1, 2.5]})
-    assert checkpoint.read_json(path) == {"name": "Größe", "b": [1, 2.5]}
+    storage.write_json(path, {"name": "Größe", "b": [1, 2.5]})
+    assert storage.read_json(path) == {"name": "Größe", "b": [1, 2.5]}
     path.write_bytes(content)
-    assert str(path) in refusal(checkpoint.read_json, path)
+    assert str(path) in refusal(storage.read_json, path)
 
 
 def test_fingerprints_tell_names_values_and_places_apart_and_nothing_else():

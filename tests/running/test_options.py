@@ -108,13 +108,12 @@ def test_what_no_training_survives_is_refused(refusal, wrong):
 
 
 def test_what_decides_a_result_is_recorded_and_what_does_not_is_not():
-    decided = settings({"class_order": (1, 0)}).deciding(
-        *{option.decides for option in OPTIONS.values()} - {"", "data"}
-    )
+    decided = settings({}).deciding(*{option.decides for option in OPTIONS.values()} - {"", "data"})
     assert json.loads(json.dumps(decided)) == decided
     places = {"data_root", "checkpoint_root", "classifier_root", "device", "data_device", "restart", "save_every"}
     ways = {"dry_run", "compile", "deterministic", "recipe"}  # of computing the same
-    assert set(decided) == set(OPTIONS) - places - ways - {"dataset", "unlabeled"}  # their images have fingerprints
+    data = {"dataset", "unlabeled", "class_order"}  # their images have fingerprints
+    assert set(decided) == set(OPTIONS) - places - ways - data
 
 
 def test_home_is_expanded_in_every_root(monkeypatch):

@@ -14,7 +14,7 @@ import train_EDE_Net
 import trainMTIL
 from datasets import augment, catalog
 from models import EDENet
-from utils.running import checkpoint
+from utils.running import checkpoint, storage
 from utils.running.errors import UserError
 
 
@@ -43,7 +43,7 @@ def test_other_weights_or_other_counts_are_an_error(finished, evaluated, tmp_pat
     record = json.loads((folder / "stage_2.json").read_text())
     del record["checksum"]
     record["results"]["correct"][0] += 1
-    checkpoint.write_json(folder / "stage_2.json", {**record, "checksum": checkpoint.fingerprint(record)})
+    storage.write_json(folder / "stage_2.json", {**record, "checksum": checkpoint.fingerprint(record)})
     with pytest.raises(UserError, match=r"does not give what training reported: stage_2: correct \[.*reported \["):
         evaluated(folder)
     shutil.copy(folder / "stage_1.pt", folder / "stage_2.pt")

@@ -19,7 +19,7 @@ from torch import nn
 from datasets.batches import Rows
 from datasets.images import Images, joined
 from datasets.memory import Memory
-from datasets.tasks import Task
+from datasets.tasks import Split, Task
 from models.der import DERNet, WithAuxiliary
 from models.ede_net import EDENet
 from utils.method import data, stage_one, training
@@ -51,9 +51,7 @@ class Baseline:
         submodels: what is merely joined, or None.
     """
 
-    def __init__(
-        self, settings: Settings, split: data.Split, kind: str, prune: bool, mixmatch: bool, rehearsal_size: int
-    ):
+    def __init__(self, settings: Settings, split: Split, kind: str, prune: bool, mixmatch: bool, rehearsal_size: int):
         self.settings, self.kind = settings, kind
         self.memory = Memory(rehearsal_size if kind in WITH_MEMORY else 0)
         self.network = DERNet if kind == "der" else EDENet
@@ -81,7 +79,8 @@ class Baseline:
         """What decides the network after a task, beside the stage before."""
         return {
             "baseline": self.kind,
-            **data.record(task, self.settings, *DECIDING[self.kind]),
+            **task.described,
+            **self.settings.deciding(*DECIDING[self.kind]),
             "unlabelled images": self.unlabelled and self.unlabelled.fingerprint(),
             "normalisation": [*task.mean, *task.std],
             "sub-model": self.submodels and self.submodels.record(task)["fingerprint"],

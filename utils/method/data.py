@@ -1,32 +1,13 @@
 """The data that a call names: its split's tasks, the unlabelled images, and what results say of them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from datasets import catalog, naming, splits, tasks
 from datasets.images import Images, ImageSet
 from datasets.memory import require_room
-from datasets.tasks import Task
+from datasets.tasks import Split
 from utils.running.errors import UserError
 from utils.running.options import Settings
-
-
-@dataclass(frozen=True)
-class Split:
-    """A data set cut into tasks.
-
-    Attributes:
-        bounds: the tasks' borders in the class order.
-        type: "sA-tB".
-        dataset: the data set's short name.
-        configuration: the same, as results say it.
-    """
-
-    bounds: list[int]
-    type: str
-    dataset: str
-    tasks: list[Task]
-    configuration: dict[str, Any]
 
 
 def split(
@@ -49,8 +30,8 @@ def split(
     name = split_type or splits.split_type_of(bounds)
     order = splits.class_order(settings.class_order, classes)
     cut = tasks.class_ranges(train, test, order, bounds)
-    described = {**describe("dataset", settings.dataset, train), "split_type": name, "split_list": bounds}
-    return Split(bounds, name, train.name, cut, described)
+    protocol = {"split_type": name, "split_list": bounds, "class_order": settings.class_order}
+    return Split(bounds, name, train.name, cut, {**describe("dataset", settings.dataset, train), **protocol})
 
 
 def describe(option: str, name: str, images: ImageSet) -> dict[str, Any]:
@@ -77,10 +58,3 @@ def unlabelled(settings: Settings) -> tuple[Images, dict[str, Any]]:
         ) from error
     nothing = found.labels * 0
     return Images(found.images, nothing, nothing), describe("unlabeled", settings.unlabeled, found)
-
-
-def record(task: Task, settings: Settings, *kinds: str) -> dict[str, Any]:
-    """What decides a network that learns a task: its classes and images, and the options that decide these kinds."""
-    deciding = settings.deciding(*kinds)
-    del deciding["class_order"]  # the classes themselves are named
-    return {"task": task.name, "classes": list(task.class_names), "images": task.fingerprint, **deciding}

@@ -1,9 +1,9 @@
 """A linear discriminant over the features of all sub-models, added to the joined network's logits.
 
 A head sees the features of its own sub-model alone, and what tells its task from the others is learned from few
-exemplars. The exemplars' features of all sub-models side by side tell more; too few to train a layer of so many weights
-on them, they are enough for its closed form: linear discriminant analysis with a covariance shared by all classes, as in
-Deep SLDA (Hayes & Kanan 2020, arXiv 1909.01520, section 3).
+exemplars. They are too few to train one layer over all sub-models' features, but enough for its closed form: linear
+discriminant analysis with a covariance shared by all classes, as in Deep SLDA (Hayes & Kanan 2020, arXiv 1909.01520,
+section 3).
 """
 
 import torch

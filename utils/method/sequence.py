@@ -63,6 +63,11 @@ def begin_classifier(settings: Settings, tasks: Sequence[Task], **arguments: Any
     return Run(folder(settings, "classifier"), settings, found, own=[f"model_{tasks[0].name}"])
 
 
+def begin(settings: Settings, own: Sequence[str]) -> Run:
+    """The run of stage two of one sequence, with the names of its own networks."""
+    return Run(folder(settings, "EDE_Net"), settings, {}, own=own)
+
+
 def joined_configuration(settings: Settings, joined: Sequence[Task], num_per_class: int) -> dict[str, Any]:
     """The same of a joined network."""
     arguments = {"data_list": [task.name for task in joined], "num_per_class": num_per_class}

@@ -9,13 +9,12 @@ from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from datasets.images import Images
 from datasets.memory import Memory, require_room
-from datasets.tasks import Task, hold_out
+from datasets.tasks import Split, Task, hold_out
 from models import cost
 from models.inherit import inherit
 from models.resnet import ResNet18, resnet18
 from utils.method import training
 from utils.method.compression import compress
-from utils.method.data import Split, record
 from utils.method.distill import distilled
 from utils.method.mixmatch import mixmatch
 from utils.method.mixup import Objective, mixup, supervised
@@ -132,7 +131,8 @@ def made_from(task: Task, foreign: Foreign, settings: Settings) -> dict[str, Any
     """What decides a training of stage one."""
     kinds = ["mixmatch"] * bool(foreign.unlabelled) + ["other"] * foreign.other
     return {
-        **record(task, settings, "run", "update", "network", "choice", *kinds),
+        **task.described,
+        **settings.deciding("run", "update", "network", "choice", *kinds),
         "test images": task.test.fingerprint() if settings.selection == "test" else None,
         "unlabelled images": foreign.unlabelled and foreign.unlabelled.fingerprint(),
         "exemplars": foreign.exemplars and foreign.exemplars.fingerprint(),

@@ -10,17 +10,15 @@ from datasets import naming
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from datasets.memory import Memory, herding_order, random_orders
-from datasets.tasks import Task
+from datasets.tasks import Split, Task
 from models import cost
 from models.ede_net import EDENet
 from models.resnet import ResNet18, resnet18
 from utils.method import stage_one, training
-from utils.method.data import Split, record
 from utils.method.distill import distilled
 from utils.method.mixup import Objective, mixup
 from utils.method.training import Progress, Schedule
-from utils.running import checkpoint
-from utils.running.artefact import Artefact, read_record
+from utils.running.artefact import Artefact, load_network, read_record
 from utils.running.errors import UserError
 from utils.running.options import Settings, command_line
 from utils.running.run import Run
@@ -72,7 +70,7 @@ class SubModels:
             )
         content = read_record(path)
         known = {**content["configuration"], **content["made_from"]}
-        for name, mine in {"classes": list(task.class_names), "images": task.fingerprint, **self.agreed}.items():
+        for name, mine in {**task.described, **self.agreed}.items():
             if known.get(name) != mine:
                 raise UserError(
                     f"{path} was made with {name}={known.get(name)!r}, stage two asks for {mine!r}: give the same, or "
@@ -82,14 +80,10 @@ class SubModels:
 
     def load(self, run: Run, task: Task) -> ResNet18:
         """The task's sub-model as stage one left it; in a dry run of one that is still to be made, a fresh one."""
-        wanted = self.record(task)["fingerprint"]
-        if wanted is None:
+        if self.record(task)["fingerprint"] is None:
             return resnet18(task.num_classes, run.settings.widths).to(run.device)
         path = self.folder / f"{stage_one.model_name(task, self.compressed)}.pt"
-        content = checkpoint.read(path, ResNet18.KIND, run.device)
-        if content["fingerprint"] != wanted:
-            raise UserError(f"{path} is not the network that its record was written with: make it anew: {self.command}")
-        model = ResNet18.built(content, path)
+        model = load_network(path, ResNet18, device=run.device)
         return model.without_other() if model.num_classes > task.num_classes else model
 
 
@@ -251,7 +245,8 @@ class Stages:
 def made_from(settings: Settings, task: Task, submodels: SubModels, memory: Memory) -> dict[str, Any]:
     """What decides the network after a task, beside the stage before."""
     return {
-        **record(task, settings, "run", "memory", "prediction", *(["update", "finetune"] if task.index > 0 else [])),
+        **task.described,
+        **settings.deciding("run", "memory", "prediction", *(["update", "finetune"] if task.index > 0 else [])),
         "sub-model": submodels.record(task)["fingerprint"],
         "exemplars in all": memory.size,
         "exemplars of a class": memory.per_class,

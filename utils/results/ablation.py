@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from datasets import naming, splits
 from utils.results import groups, plotting, report
-from utils.running import checkpoint
+from utils.running import storage
 from utils.running.console import show
 from utils.running.options import OPTIONS, Settings
 
@@ -75,7 +75,7 @@ def collect(where: Path, seeds: Sequence[int], cells: Sequence[Cell]) -> dict | 
         paths = [list(where.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")) for seed in seeds]
         if not all(paths):
             return show("the other processes of this job are still at work; the last one writes the table")
-        results = [checkpoint.read_json(path) for path, *_ in paths]
+        results = [storage.read_json(path) for path, *_ in paths]
         found.append(({**cell.parts, "stage two": stage_two}, results))
     return write(where, found)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.results import groups, plotting, report
-from utils.running import checkpoint
+from utils.running import storage
 from utils.running.errors import UserError
 from utils.running.options import path_of
 
@@ -49,7 +49,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict]:
         path = folder / "results.json"
         if not path.is_file():
             raise UserError(f"{path} is not there: give the folder of a finished run of stage two or of a baseline")
-        results = checkpoint.read_json(path)
+        results = storage.read_json(path)
         try:
             groups.group([results])
             lengths = {len(results[name]) for name in ("seen_accuracy", "test_images", "parameters")}

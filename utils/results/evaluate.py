@@ -2,26 +2,17 @@
 
 from typing import Any
 
-from datasets import catalog, splits
-from datasets.tasks import Task, class_ranges, data_sets
-from models import der
-from models.ede_net import EDENet
-from utils.method import stage_two
 from utils.results import metrics, tables
-from utils.running import device as devices
 from utils.running import processes
-from utils.running.artefact import read_record
 from utils.running.console import show
 from utils.running.errors import UserError
-from utils.running.options import path_of
+from utils.running.options import path_of, require_arguments
 
 COUNTS = ("correct", "within", "elsewhere", "total")
 
 
-def evaluate(
-    folder: str, stage: int | None, data_root: str, dataset: str | None, device: str
-) -> dict[str, dict[str, Any]]:
-    """Counts again, from the saved files, what training reported of all networks of a folder, or of one stage.
+def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
+    """Counts again, from the saved files, what training reported of every stage or of one; a difference is an error.
 
     Args:
         folder: of an EDE-Net, a baseline, or a sequence's networks.
@@ -34,20 +25,25 @@ def evaluate(
 
     Raises: `UserError` if there is no such network, a file is damaged, or a count is another one.
     """
+    require_arguments(stage=stage, data_root=data_root, device=device)
     processes.require_one()
     folder = path_of("folder", folder)
-    where = devices.choose(device)
     names = "*" if stage is None else f"stage_{stage}"
     records = [path for path in folder.glob(f"{names}.json") if path.with_suffix(".pt").exists()]
     if not records:
         raise UserError(f"{folder} has no saved network{'' if stage is None else f' of stage {stage}'}: train it first")
+    from models.der import DERNet
+    from models.ede_net import EDENet
+    from utils.method import stage_two
+    from utils.running import artefact
+    from utils.running import device as devices
+
+    where = devices.choose(device)
     found, faults, rows = {}, [], []
     for path in sorted(records, key=lambda each: (len(each.stem), each.stem)):
-        content = read_record(path)
-        net = der.load(path.with_suffix(".pt"), where)
-        if net.meta["fingerprint"] != content["fingerprint"]:
-            raise UserError(f"{path} was not written with {path.stem}.pt: delete both and train them anew")
-        counted = stage_two.evaluate(net, tested(net, content["configuration"], data_root, dataset))
+        content = artefact.read_record(path)
+        net = artefact.load_network(path.with_suffix(".pt"), EDENet, DERNet, device=where)
+        counted = stage_two.evaluate(net, tested(net.meta, content["configuration"], data_root, dataset))
         reported = {name: content["results"][name] for name in COUNTS}
         found[path.stem] = {**counted, "reported": reported}
         differing = [name for name in COUNTS if counted[name] != reported[name]]
@@ -65,9 +61,17 @@ def evaluate(
     return found
 
 
-def tested(net: EDENet, configuration: dict[str, Any], data_root: str, dataset: str | None) -> list[Task]:
-    """The tasks of a network; their test images stand in the training images' place, too, which nobody asks for."""
-    size = net.meta["image_size"]
+def tested(meta: dict[str, Any], configuration: dict[str, Any], data_root: str, dataset: str | None) -> list:
+    """The tasks of a network; their test images stand in the training images' place, too, which nobody asks for.
+
+    Args:
+        meta: what the network's file says, see `EDENet`.
+        configuration: of the run that trained it.
+    """
+    from datasets import catalog, splits
+    from datasets.tasks import class_ranges, data_sets
+
+    size = meta["image_size"]
     if "data_list" in configuration:
         parts = [catalog.load(name, data_root, "test", size) for name in configuration["data_list"]]
         return data_sets([(part, part) for part in parts])
@@ -78,4 +82,4 @@ def tested(net: EDENet, configuration: dict[str, Any], data_root: str, dataset: 
     if part.name != configuration["dataset"]:
         raise UserError(f"the network was trained on {configuration['dataset']}, not on {part.name}: give that")
     order = splits.class_order(configuration["class_order"], len(part.class_names))
-    return class_ranges(part, part, order, [0, *(last for _, _, last in net.meta["tasks"])])
+    return class_ranges(part, part, order, [0, *(last for _, _, last in meta["tasks"])])

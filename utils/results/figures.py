@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from utils.results import groups, plotting, report
+
+if TYPE_CHECKING:
+    from utils.method.stage_two import Stages
 
 COMPRESSED = {
     "test accuracy (%)": ("test_accuracy", 1),
@@ -59,6 +63,13 @@ def stage_two(folder: Path, results: dict) -> None:
     if any(panels.values()):
         title = "Loss of the trainings, one line a task; the last epoch is kept"
         plotting.trainings(folder / "training", panels, title, note)
+
+
+def exemplars_kept(stages: "Stages", path: Path, title: str) -> None:
+    """Draws `exemplars` of the network after the last task, unless that is older than the figure."""
+    if not stages.run.dry and (stages.current.model or not path.with_suffix(".png").exists()):
+        names = stages.load(stages.current).meta["class_names"]
+        exemplars(path, stages.memory.images(), names, title)
 
 
 def exemplars(path: Path, kept: object, class_names: Sequence[str], title: str) -> None:

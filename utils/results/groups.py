@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 
 from utils.results import report, tables
 from utils.results.report import MEASURES
-from utils.running import checkpoint
+from utils.running import storage
 from utils.running.console import show
 
 NUMBERS = (
@@ -54,7 +54,7 @@ def write(path: Path, content: dict, title: str, found: Sequence[dict], end: str
     rows = [[each["label"], len(each["seeds"]), *tables.cells(each, *MEASURES)] for each in found]
     table = tables.markdown_table(["run", "seeds", *MEASURES.values()], rows)
     page = tables.page(f"# {title}", note(found), table, end)
-    checkpoint.write_json(path.with_suffix(".json"), content)
-    checkpoint.write_bytes(path.with_suffix(".md"), page.encode())
+    storage.write_json(path.with_suffix(".json"), content)
+    storage.write_bytes(path.with_suffix(".md"), page.encode())
     show(f"{page}\nwritten to {path.parent}")
     return content

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from numpy import ndenumerate
 
 from utils.results import published
-from utils.running import checkpoint
+from utils.running import storage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def picture(path: Path, height: float, title: str, caption: str, pdf: bool = Fal
         for ending in ("png", "pdf") if pdf else ("png",):
             content = io.BytesIO()
             figure.savefig(content, format=ending, metadata=formats[ending])
-            checkpoint.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
+            storage.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
 
 
 def seen_accuracy(path: Path, runs: dict[str, dict], caption: str, pdf: bool = False) -> None:

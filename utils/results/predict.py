@@ -1,18 +1,11 @@
 """What a saved EDE-Net takes an image file for."""
 
-from typing import Any
-
-import torch
-
-from datasets import augment, image_file
-from models import der
 from utils.results import tables
-from utils.running import device as devices
 from utils.running.console import show
-from utils.running.options import path_of
+from utils.running.options import path_of, require_arguments
 
 
-def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str, Any]]:
+def predict(image, checkpoint, top=5, device="auto"):
     """Prints the likeliest classes of an image file, with their probability and the task or data set each is of.
 
     Args:
@@ -26,8 +19,18 @@ def predict(image: str, checkpoint: str, top: int, device: str) -> list[dict[str
 
     Raises: `UserError` for what the caller can mend.
     """
-    image, checkpoint, where = path_of("image", image), path_of("checkpoint", checkpoint), devices.choose(device)
-    net = der.load(checkpoint, where).eval()
+    require_arguments(top=top, device=device)
+    image, checkpoint = path_of("image", image), path_of("checkpoint", checkpoint)
+    import torch  # which takes seconds: after the call has been checked
+
+    from datasets import augment, image_file
+    from models.der import DERNet
+    from models.ede_net import EDENet
+    from utils.running import checkpoint as checkpoints
+    from utils.running import device as devices
+
+    where = devices.choose(device)
+    net = checkpoints.load(checkpoint, EDENet, DERNet, device=where)
     pixels = image_file.read(image, net.meta["image_size"])
     with torch.inference_mode():
         probability = net(augment.scaled(pixels[None].to(where)))[0].double().softmax(dim=0).cpu()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from utils.running import checkpoint
+from utils.running import checkpoint, storage
 from utils.running.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,21 +16,27 @@ if TYPE_CHECKING:
 
 def read_record(path: Path) -> dict[str, Any]:
     """What a `NAME.json` holds. Raises `UserError` that names it if that is not what was written."""
-    content = checkpoint.read_json(path)
+    content = storage.read_json(path)
     if content.pop("checksum", None) != checkpoint.fingerprint(content):
         raise UserError(f"{path} is not what was written: delete it and run the command that made it again")
     return content
 
 
-def read_network(path: Path, kind: str | None = None, device: torch.device | str = "cpu") -> dict[str, Any]:
+def read_network(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What a `NAME.pt` holds. Raises `UserError` if that is not what `NAME.json` was written with."""
-    content = checkpoint.read(path, kind, device)
+    content = checkpoint.read(path, *kinds, device=device)
     if content["fingerprint"] != read_record(path.with_suffix(".json"))["fingerprint"]:
         raise UserError(
             f"{path} is not the network that {path.stem}.json was written with: delete both and run the command that "
             f"made them again"
         )
     return content
+
+
+def load_network(path: Path, *networks: type[nn.Module], device: torch.device | str = "cpu") -> nn.Module:
+    """The network of one of these classes in a `NAME.pt`; errors as in `read_network` and `checkpoint.built`."""
+    content = read_network(path, *(each.KIND for each in networks), device=device)
+    return checkpoint.built(content, path, *networks)
 
 
 class Artefact:
@@ -120,7 +126,7 @@ class Artefact:
         Raises: `UserError` if the file is damaged or not what was recorded.
         """
         if self.model is None:
-            self.model = network.built(read_network(self.path, network.KIND, self.run.device), self.path)
+            self.model = load_network(self.path, network, device=self.run.device)
         return self.model
 
     def save(self, model: nn.Module, results: dict[str, Any], **content: Any) -> None:
@@ -137,7 +143,7 @@ class Artefact:
         self.model = model
         self.content = json.loads(json.dumps({"made_from": self.made_from, **common, "results": results}))
         checksum = checkpoint.fingerprint(self.content)
-        self.run.write(self.record, checkpoint.as_json({**self.content, "checksum": checksum}))
+        self.run.write(self.record, storage.as_json({**self.content, "checksum": checksum}))
         for path in [] if self.run.dry else self.run.unfinished.glob(f"{self.name}.*"):
             if path not in (self.path, self.record):
                 path.unlink(missing_ok=True)
@@ -146,7 +152,7 @@ class Artefact:
         """The unfinished training, if there is one. Raises `UserError` if it was made from something else."""
         if not self.run.has(self.unfinished):
             return None
-        saved = checkpoint.read(self.unfinished, "training", self.run.device)
+        saved = checkpoint.read(self.unfinished, "training", device=self.run.device)
         self._require_same(saved["made_from"], self.unfinished)
         return saved
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: bytes, JSON, and checkpoints for `torch.load(weights_only=True)`.
+"""Checkpoints, for `torch.load(weights_only=True)`.
 
 A checkpoint is a dict of tensors, strings, numbers, lists and dicts with two names in front: `format`, this project's,
 and `kind`: "classifier" (a sub-model), "ede_net" or "der" (a stage), "training" (an unfinished training); and the
@@ -7,10 +7,7 @@ fingerprint of all of it, `checksum`.
 
 import hashlib
 import io
-import json
-import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,49 +17,6 @@ from torch import Tensor, nn
 from utils.running.errors import UserError
 
 FORMAT = "ede-net-2"
-
-
-def write_bytes(path: Path, content: bytes, before: Callable[[], object] = lambda: None) -> None:
-    """Writes beside the place, flushes to the disk, then renames: a reader sees the old file or the new one.
-
-    `before` is called when the new file is whole and before it takes its place.
-
-    Raises: `OSError` that names the file; what was there before stays.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        before()
-        os.replace(beside, path)
-    except BaseException as error:
-        beside.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # of a full disk, the system does not tell the file
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-
-
-def as_json(content: dict) -> bytes:
-    """What a JSON file of this content holds."""
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Writes a JSON file."""
-    write_bytes(path, as_json(content))
-
-
-def read_json(path: Path) -> dict:
-    """Reads a JSON file that holds an object. Raises `UserError` that names the file if it does not."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged: delete it and run the command that made it again")
-    return content
 
 
 def packed(kind: str, content: dict) -> bytes:
@@ -80,8 +34,8 @@ def _on_cpu(value: Any) -> Any:
     return [_on_cpu(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def read(path: Path, kind: str | None = None, device: torch.device | str = "cpu") -> dict:
-    """Reads a checkpoint of this kind, or of any, onto `device`.
+def read(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Reads a checkpoint of one of these kinds, or of any, onto `device`.
 
     Raises: `UserError` that names the file if it is missing, damaged or something else.
     """
@@ -101,9 +55,36 @@ def read(path: Path, kind: str | None = None, device: torch.device | str = "cpu"
             f"{path} cannot be read as a checkpoint ({reason[:160]}): it is missing, damaged or of another program; "
             f"run the command that makes it, and delete it before if it is there"
         ) from error
-    if content["format"] != FORMAT or kind not in (None, content["kind"]):
-        raise UserError(f'{path} holds "{content["kind"]}", expected a checkpoint of kind "{kind or "any"}" ({FORMAT})')
+    if content["format"] != FORMAT or (kinds and content["kind"] not in kinds):
+        expected = " or ".join(kinds) or "any"
+        raise UserError(f'{path} holds "{content["kind"]}", expected a checkpoint of kind {expected} ({FORMAT})')
     return content
+
+
+def built(content: dict[str, Any], path: Path, *networks: type[nn.Module]) -> nn.Module:
+    """The network of a checkpoint's content, which lies at `path`: in evaluation mode, on the device of its tensors.
+
+    Args:
+        networks: what it may be. Each class has a `KIND`, that of its checkpoints, and `described_by`, which makes one
+            from such a content; what else the content says becomes the network's `meta`.
+
+    Raises: `UserError` if the content does not describe one, or holds the weights of another.
+    """
+    network = {each.KIND: each for each in networks}[content["kind"]]
+    with torch.device("meta"):  # nothing is allocated for what a damaged file may say
+        try:
+            model = network.described_by(content)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise UserError(f"{path} does not describe a {network.__name__} ({error!r}): make it anew") from error
+    load_weights(model, content["model"], path, assign=True)
+    model.meta = {name: value for name, value in content.items() if name != "model"}
+    return model.to(memory_format=torch.channels_last).eval()
+
+
+def load(path: str | Path, *networks: type[nn.Module], device: torch.device | str = "cpu") -> nn.Module:
+    """Reads a network of one of these classes, see `read` and `built`."""
+    path = Path(path)
+    return built(read(path, *(each.KIND for each in networks), device=device), path, *networks)
 
 
 def load_weights(model: nn.Module, state: Any, path: Path, assign: bool = False) -> None:

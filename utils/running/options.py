@@ -104,7 +104,7 @@ OPTIONS: dict[str, Option] = {
     "device": _("auto", TEXT, "", '`"auto"` is CUDA where there is one, else the CPU; or a name such as `"cuda:1"`'),
     "data_device": _("auto", one_of("auto", "cpu"), "", '`"cpu"` keeps images there and copies each batch to a GPU'),
     "seed": _(0, SEED, "run", "seed of every random choice"),
-    "class_order": _(None, ORDER, "run", "order in which classes are learned: None is 0…99, a number is a seed "
+    "class_order": _(None, ORDER, "data", "order in which classes are learned: None is 0…99, a number is a seed "
                      "(1993 is the field's usual one), or a list of all classes", sequence=False),
     "selection": _("validation", one_of("validation", "test"), "choice", "what chooses the epoch kept and judges "
                    "compression: held-out training images, or the test set, a known bad habit that results name"),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from utils.running import checkpoint, console, device, processes
+from utils.running import console, device, processes, storage
 from utils.running.artefact import Artefact, read_record
 from utils.running.errors import told
 from utils.running.interrupt import Interruption
@@ -110,7 +110,7 @@ class Run:
         """
         if not self.dry:
             path.parent.mkdir(exist_ok=True)  # another process of the job may have finished and removed it
-            checkpoint.write_bytes(path, content, self._clear)
+            storage.write_bytes(path, content, self._clear)
 
     def _clear(self) -> None:
         for path in self._stale:
@@ -158,7 +158,7 @@ class Run:
             total = sum(seconds for _, seconds in self.plan)
             self.console.say(f"{len(self.plan)} trainings, about {console.duration(total)} in all; nothing was written")
             return {"trainings": self.plan, "seconds": total}
-        self.write(self.folder / "results.json", checkpoint.as_json(results))
+        self.write(self.folder / "results.json", storage.as_json(results))
         self.write(self.folder / "results.md", table.encode())
         draw(self.folder, results)
         self.console.note("finished")
