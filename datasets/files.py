@@ -14,14 +14,13 @@ from utils.running.errors import UserError, one_line
 
 log = logging.getLogger("ede_net")
 
-# Lists the stand-in files of the folder it lies in, one "MD5  file" a line, as `md5sum` writes it.
-MARKER = "STAND-IN.txt"
+MARKER = "STAND-IN.txt"  # lies in a folder of stand-in files, see `datasets.stand_ins`
 
 Parts = Mapping[str, Mapping[str, str]]  # "train" and "test" → {file relative to the data root: official MD5}
 
 
 def files_of(root: Path, parts: Parts, part: str, download: Callable[[str], object]) -> tuple[list[Path], bool]:
-    """The files of a part ("train" or "test"), in their order; and whether the stand-in generator wrote one of them.
+    """The files of a part ("train" or "test"), in their order; and whether they are stand-ins.
 
     A file that ends in ".gz" may lie there unpacked instead, without the ending. If not a single file of the data set
     is there, `download` is called with a folder to download it all into. A checksum other than the official one is
@@ -39,19 +38,12 @@ def files_of(root: Path, parts: Parts, part: str, download: Callable[[str], obje
             f"{root} holds some files of the data set, but not {', '.join(missing)}: "
             f"add what is missing, or move the others away to have the whole set downloaded"
         )
-    sums = {name: calculate_md5(str(path)) for name, path in found.items()}
-    marked = stand_ins(root)
-    drawn = {name for name, md5 in sums.items() if f"{md5}  {name}" in marked}
+    drawn = (root / MARKER).exists()
     packed = [name for name, path in found.items() if path == root / name]  # no checksums are published of the others
-    if others := [name for name in packed if name not in drawn and sums[name] != parts[part][name]]:
+    others = [name for name in packed if not drawn and calculate_md5(str(root / name)) != parts[part][name]]
+    if others:
         _warn(f"{root}: MD5 other than the official one, taken for a subset: {', '.join(others)}")
-    return list(found.values()), bool(drawn)
-
-
-def stand_ins(root: Path) -> set[str]:
-    """The lines of `root`'s marker, "MD5  file" for each stand-in; empty without a marker."""
-    path = root / MARKER
-    return set(path.read_text(errors="replace").splitlines()) if path.is_file() else set()
+    return list(found.values()), drawn
 
 
 def find(root: Path, name: str) -> Path | None:

@@ -7,11 +7,10 @@ A data set is then named by its place, "folder:PATH":
 
 What is a class folder, what is an image file and in what order they come is as in torchvision's `ImageFolder`; how a
 file is read is in `datasets.image_file`. Files and folders whose names begin with a dot are passed over. Of a class
-each file counts once. A link to a folder is followed if it leads out of the data set, not back into it or above it.
+each file counts once. A link to a folder is followed if it leads out of PATH and of its class, not back into them or above.
 """
 
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -43,8 +42,8 @@ def read(name: str, part: str, size: int) -> tuple[Tensor, Tensor, tuple[str, ..
     if part == "unlabeled":
         class_names, folders = ("unlabeled",), {root: 0}
     else:
-        class_names = tuple(folder.name for folder in _class_folders(root / "train"))
-        found = _class_folders(root / part)
+        class_names = tuple(folder.name for folder in _class_folders(root / "train", root))
+        found = _class_folders(root / part, root)
         strange = [folder for folder in found if folder.name not in class_names]
         if strange:
             raise UserError(f"{strange[0]} is of a class that {root / 'train'} has not: rename or remove it")
@@ -57,10 +56,10 @@ def read(name: str, part: str, size: int) -> tuple[Tensor, Tensor, tuple[str, ..
     return images, torch.tensor([label for _, label in listed]), class_names
 
 
-def _class_folders(folder: Path) -> list[Path]:
-    """The folders in train/ or test/, alphabetically. A link to one of them, or to one above, is no class."""
+def _class_folders(folder: Path, root: Path) -> list[Path]:
+    """The folders in train/ or test/, alphabetically."""
     _, found, _ = next(os.walk(folder, onerror=_stop))
-    found = _entered(folder, found, [folder])
+    found = _entered(folder, found, root)
     if not found:
         raise UserError(f"{folder} has no class folder: expected a folder of images for every class in it")
     return [folder / name for name in found]
@@ -73,28 +72,24 @@ def _images(top: Path, root: Path) -> list[str]:
     visited = set()
     for here, folders, names in os.walk(top, onerror=_stop, followlinks=True):
         real = os.path.realpath(here)
-        folders[:] = [] if real in visited else _entered(here, folders, [top, root / "train", root / "test"])
-        for name in sorted(names) if real not in visited else ():
-            path = os.path.join(here, name)
-            if name[0] == "." or not is_image_file(name):
-                continue
-            if os.path.islink(path):
-                found.setdefault(os.path.realpath(path), path)
-            else:
-                found[os.path.join(real, name)] = path
+        if real in visited:
+            folders.clear()
+            continue
         visited.add(real)
+        folders[:] = _entered(here, folders, root, top)
+        for path in (os.path.join(here, name) for name in sorted(names) if name[0] != "." and is_image_file(name)):
+            found.setdefault(os.path.realpath(path), path)
     if not found:
         raise UserError(f"{top} holds no image: expected files that end in {', '.join(IMG_EXTENSIONS)}")
     return sorted(found.values(), key=os.path.split)
 
 
-def _entered(here: str | Path, names: list[str], own: Iterable[Path]) -> list[str]:
-    """The folders of these names that are looked into: not those whose names begin with a dot, nor links that lead into
-    or above one of the folders `own`."""
-    own = [folder.resolve() for folder in own]
+def _entered(here: str | Path, names: list[str], *own: Path) -> list[str]:
+    """The folders of these names that are looked into, sorted: not those whose names begin with a dot, nor links that
+    lead into or above one of the folders `own`."""
 
     def inward(path: Path) -> bool:
-        return path.is_symlink() and any(overlap(path.resolve(), folder) for folder in own)
+        return path.is_symlink() and any(overlap(path.resolve(), folder.resolve()) for folder in own)
 
     return [name for name in sorted(names) if name[0] != "." and not inward(Path(here, name))]
 

@@ -6,7 +6,6 @@ through the same readers as real data. Nothing learned on them says anything abo
 
 import argparse
 import gzip
-import hashlib
 import io
 import os
 import pickle
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import scipy.io
-from torchvision.datasets.utils import calculate_md5
 
 from datasets import files
 from datasets.catalog import CATALOG
@@ -38,34 +36,25 @@ def write(
     sets: Iterable[str] = ("cifar100", "cifar10", "mnist", "fashionmnist", "svhn"),
     seed: int = 0,
 ) -> None:
-    """Writes stand-in files under `folder`, and the marker that lists them.
+    """Writes stand-in files under `folder`, and the marker that makes it a folder of stand-ins.
 
     `classes` is the number of CIFAR-100 classes; the other sets have ten. The same arguments give the same files, and a
     class's pictures depend on `seed` and their number alone. Every file is written whole or not at all.
 
-    Raises: `UserError` if a number is too small, or in the place of a file lies one that is no stand-in (then nothing
-        is written).
+    Raises: `UserError` if a number is too small, or other files are in the folder (then nothing is written).
     """
     if min(train_per_class, test_per_class, classes, seed + 1) < 1:
         raise UserError("expected at least one picture a class, and a seed from 0")
     folder, sets = Path(os.path.expanduser(folder)), [canonical_name(name) for name in sets]
-    before = files.stand_ins(folder)
-    for name in (name for known in sets for part in CATALOG[known].parts.values() for name in part):
-        path = folder / name
-        if path.exists() and f"{calculate_md5(str(path))}  {name}" not in before:
-            raise UserError(
-                f"{path} is no stand-in that {folder / files.MARKER} lists, and real data is not overwritten: "
-                f"give another folder, or move the file away"
-            )
-    contents: dict[str, bytes] = {}
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / files.MARKER).exists():
+        raise UserError(f"{folder} holds files that are no stand-ins and are not written over: give another folder")
+    contents = {files.MARKER: b"All data in this folder are drawn stand-ins.\n"}  # first: whatever ends this half way
     for name in sets:
         class_names = [f"pattern {k}" for k in range(classes if name == "cifar100" else 10)]
         for part, count in (("train", train_per_class), ("test", test_per_class)):
             images, labels = _pictures(name, part, len(class_names), count, seed)
             contents |= _packed(list(CATALOG[name].parts[part]), images, labels, class_names)
-    lines = {f"{hashlib.md5(data, usedforsecurity=False).hexdigest()}  {name}" for name, data in contents.items()}
-    # Listed first, beside the old ones: should this end half way, every stand-in is on the list.
-    for name, data in {files.MARKER: "\n".join(sorted(before | lines)).encode(), **contents}.items():
+    for name, data in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         storage.write_bytes(folder / name, data)
 
