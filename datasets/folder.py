@@ -7,7 +7,7 @@ A data set is then named by its place, "folder:PATH":
 
 What is a class folder, what is an image file and in what order they come is as in torchvision's `ImageFolder`; how a
 file is read is in `datasets.image_file`. Files and folders whose names begin with a dot are passed over. Of a class
-each file counts once. A link to a folder is followed if it leads out of PATH and of its class, not back into them or above.
+each file counts once. A link to a folder is followed if it leads out of PATH, neither back into it nor above a class.
 """
 
 import os
