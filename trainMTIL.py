@@ -72,16 +72,15 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
         for task in run.each(tasks, "stage two, data sets"):
             joined = tasks[: task.index + 1]
             run.configuration = sequence.joined_configuration(chosen, joined, num_per_class)
-            if stages.done(task, stage_two.made_from(chosen, task, submodels, memory), own[task.index]):
+            if stages.begin(task, stage_two.made_from(chosen, task, submodels, memory), own[task.index]).done:
                 continue
-            net = stages.before()
+            net, updates = stages.resume(), 0
             net.grow(submodels.load(run, task))
-            stage_two.remember(run, net, memory, task)
-            batches = sequence.exemplar_batches(run, memory, joined)
+            stage_two.remember(run, net, memory, task)  # first: it is trained on exemplars alone, the new ones too
             if task.index > 0:
-                stages.finetune(net, batches)
+                updates = stages.finetune(net, sequence.exemplar_batches(run, memory, joined))
             alone = [submodels.record(each)["results"]["test_accuracy"] for each in joined]
-            stages.save(net, joined, updates=stages.progress.epoch * batches.steps_per_epoch, alone=alone)
+            stages.save(net, joined, updates=updates, alone=alone)
         results = report.sequence_two(run.recorded("model_*").values())
         figures.exemplars_kept(stages, run.folder / own[-1].replace("model_", "exemplars_"), " → ".join(names))
         return run.finish(results, report.table(results), figures.stage_two)

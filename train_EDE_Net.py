@@ -47,9 +47,9 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     with stage_two.begin(chosen, split, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size) as run:
         stages = stage_two.Stages(run, memory)
         for task in run.each(split.tasks, "stage two, tasks"):
-            if stages.done(task, stage_two.made_from(chosen, task, submodels, memory)):
+            if stages.begin(task, stage_two.made_from(chosen, task, submodels, memory)).done:
                 continue
-            net = stages.before()
+            net = stages.resume()  # with the exemplars kept so far
             net.grow(submodels.load(run, task))
             if task.index > 0:
                 stages.finetune(net, stage_two.balanced_batches(run, memory, task))
@@ -57,15 +57,19 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
             if task.index > 0 and chosen.discriminant:
                 discriminant.add(net, memory, chosen.discriminant)
             stages.save(net, split.tasks[: task.index + 1])
-        return conclude(stages, submodels.record(task)["configuration"])
+        return conclude(stages, submodels.record(split.tasks[-1])["configuration"])
 
 
-def conclude(stages, stage_one=None):
-    """Writes and returns the results of all stages, and draws the exemplars of the last one."""
+def conclude(stages, classifiers=None):
+    """Writes and returns the results of all stages, and draws the exemplars of the last one.
+
+    Args:
+        classifiers: the configuration that stage one's networks were trained with, if there are any.
+    """
     from utils.results import figures, report
 
     run = stages.run
-    results = report.stage_two(run.configuration, stages.results, stage_one)
+    results = report.stage_two(run.configuration, stages.results, classifiers)
     figures.exemplars_kept(stages, run.folder / "exemplars", report.title(results))
     return run.finish(results, report.table(results), figures.stage_two)
 
@@ -94,19 +98,15 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
     with method.begin() as run:
         stages = stage_two.Stages(run, method.memory, method.network)
         for task in run.each(split.tasks, f"baseline {kind}, tasks"):
-            if kind == "joint":
-                method.seen.append(task.train)  # what the protocol forbids
-            if stages.done(task, method.made_from(task)):
+            method.see(task)
+            if stages.begin(task, method.made_from(task)).done:
                 continue
-            net = stages.before()
-            if kind == "concatenate":
-                net.grow(method.submodels.load(run, task))
-            else:
-                stages.progress = method.learn(stages, net, task)
+            net = stages.resume()
+            stages.progress = method.learn(stages, net, task)
             if method.memory.size:
                 stage_two.remember(run, net, method.memory, task)
             stages.save(net, split.tasks[: task.index + 1])
-        return conclude(stages, method.submodels and method.submodels.record(task)["configuration"])
+        return conclude(stages, method.submodels and method.submodels.record(split.tasks[-1])["configuration"])
 
 
 def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1, 2], **options):

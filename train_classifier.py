@@ -18,7 +18,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
             With neither, "s0-t10".
         prune: compress each network step by step.
         mixmatch: train with unlabelled images too; False is plain supervised training.
-        rehearsal_size: as in stage two; with `other_exemplars` exemplars of old classes are trained on out of so many.
+        rehearsal_size: the memory's size in stage two; matters here with `other_exemplars` only.
         **options: see `utils.running.options`, all by name.
 
     Started by `torchrun`, the processes share out the tasks; those that end before the last one return None.
@@ -46,6 +46,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
                 network = stage_one.train_temporary(run, task, foreign)
                 if prune:
                     stage_one.compress_by_distillation(run, task, foreign, network)
+            # For `other_exemplars`, a function of the seed: every process goes through all tasks.
             memory.add(task, random_orders(task, chosen.seed, memory.share(task.last)))
         found = stage_one.results_of(run, split.tasks, prune)
         if found is None:

@@ -100,7 +100,7 @@ def finetuned(begun, **more):
     run, net, memory, tasks = begun
     run.settings = settings({name: value for name, value in vars(run.settings).items() if name != "sequence"} | more)
     stages = stage_two.Stages(run, memory)
-    stages.done(tasks[1], {})
+    stages.begin(tasks[1], {})
     stages.finetune(net, stage_two.balanced_batches(run, memory, tasks[1]))
     return stages.progress
 

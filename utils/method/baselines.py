@@ -87,6 +87,11 @@ class Baseline:
             "rehearsal_size": self.memory.size,
         }
 
+    def see(self, task: Task) -> None:
+        """Keeps a task's training images for joint training, which the protocol forbids."""
+        if self.kind == "joint":
+            self.seen.append(task.train)
+
     def images(self, task: Task) -> Images:
         """What is trained on in a task, with global labels."""
         if self.kind == "joint":
@@ -100,8 +105,11 @@ class Baseline:
         """Learns a task as stage one trains, over all classes seen so far, to the last epoch.
 
         The one network is fresh for the first task; then its head grows by the task's classes. DER's is expanded, and
-        aligned in the end.
+        aligned in the end. To "concatenate", nothing is trained.
         """
+        if self.submodels:
+            net.grow(self.submodels.load(stages.run, task))
+            return Progress()
         run, settings, foreign = stages.run, self.settings, Foreign(self.unlabelled)
         fresh = stage_one.fresh(task, task.num_classes, settings.widths, settings.seed, "temporary")
         rows = derive(settings.seed, task.name, "head")

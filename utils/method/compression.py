@@ -18,10 +18,10 @@ def compress(
 ) -> list[tuple[Artefact, bool]]:
     """Measures, rebuilds and distils, round after round.
 
-    A round halves (`percent`) the channels of the current network, the unpruned one at first. A network at most
-    `max_accuracy_loss` points below the unpruned one becomes the current one and another round follows. After a failure
-    one last attempt is made half way between the last good widths and the failed ones. It ends too when the widths
-    cannot get smaller, or after `max_rounds` rounds.
+    A round drops about the share `percent` of the current network's channels, at first the unpruned one's. A network at
+    most `max_accuracy_loss` points below the unpruned one becomes the current one and another round follows. After a
+    failure one last attempt is made half way between the last good widths and the failed ones. It ends too when the
+    widths cannot get smaller, or after `max_rounds` rounds.
 
     Args:
         distil: (attempt number from 1, widths) -> a network of these widths, trained.
@@ -31,10 +31,11 @@ def compress(
     """
     tried: list[tuple[Artefact, bool]] = []
 
-    def accepts(widths: Widths) -> bool:
+    def accepted(widths: Widths) -> bool:
+        """Distils a network of these widths and says whether it is good enough."""
         student = distil(len(tried) + 1, widths)
-        loss = unpruned.results["selection_accuracy"] - student.results["selection_accuracy"]
-        tried.append((student, loss <= settings.max_accuracy_loss + ROUNDING))
+        drop = unpruned.results["selection_accuracy"] - student.results["selection_accuracy"]
+        tried.append((student, drop <= settings.max_accuracy_loss + ROUNDING))
         return tried[-1][1]
 
     current = unpruned.load(ResNet18)
@@ -43,10 +44,10 @@ def compress(
         widths = stage_widths(counts, current.widths, settings.min_width, settings.width_multiple)
         if widths == current.widths:
             break
-        if not accepts(widths):
+        if not accepted(widths):
             middle = halfway(current.widths, widths, settings.width_multiple)
             if middle not in (current.widths, widths):
-                accepts(middle)
+                accepted(middle)
             break
         current = tried[-1][0].load(ResNet18)
     return tried

@@ -1,8 +1,8 @@
 """Knowledge distillation (Hinton et al. 2015, arXiv 1503.02531, section 2), in both stages.
 
-Stage one teaches a compressed network by the unpruned one. In stage two it keeps what the networks could before they
-were joined: Learning without Forgetting (Li & Hoiem 2016, arXiv 1606.09282, section 3), in which the network as it was
-answers the new images. Two networks answer there: the joined one of the stage before for the old classes, and stage
+In stage one the unpruned network teaches a compressed one. In stage two it preserves what the networks could do before
+they were joined: Learning without Forgetting (Li & Hoiem 2016, arXiv 1606.09282, section 3), in which the network as it
+was answers the new images. Two networks answer there: the joined one of the stage before for the old classes, and stage
 one's new sub-model for the new ones.
 """
 

@@ -129,8 +129,8 @@ def exemplar_rows(batch_size: int, old: int, new: int) -> int:
 def objective(net: EDENet, settings: Settings) -> Objective:
     """The loss of stage two, for the network as it is before the first update.
 
-    Mixup over the joined batches and cross-entropy over all outputs; with `finetune_distillation` what the sub-models
-    can is kept, see `utils.method.distill`.
+    Mixup over the joined batches and cross-entropy over all outputs; `finetune_distillation` preserves what the
+    sub-models had learned, see `utils.method.distill`.
     """
     loss = mixup(net.num_classes, settings.alpha if settings.finetune_mixup else 0.0)
     if settings.finetune_distillation == 0:
@@ -180,8 +180,8 @@ class Stages:
         """What was measured after each task."""
         return [stage.results for stage in self.artefacts]
 
-    def done(self, task: Task, made_from: dict[str, Any], name: str | None = None) -> bool:
-        """Begins the next stage, `stage_<t>` unless named, and says whether it is there already.
+    def begin(self, task: Task, made_from: dict[str, Any], name: str | None = None) -> Artefact:
+        """Begins the next stage, `stage_<t>` unless named, and returns it: it may be done already.
 
         Args:
             made_from: what decides it, beside the stage before.
@@ -190,9 +190,9 @@ class Stages:
         name = name or f"stage_{task.index + 1}"
         self.artefacts.append(self.run.artefact(name, {**made_from, "stage before": before}))
         self.progress = Progress()
-        return self.current.done
+        return self.current
 
-    def before(self) -> EDENet:
+    def resume(self) -> EDENet:
         """The network as it was after the task before, whose exemplars the memory takes up; or an empty one."""
         if len(self.artefacts) == 1:
             return self.network(flip_average=self.run.settings.flip_average)
@@ -204,8 +204,11 @@ class Stages:
         self.memory.load_state_dict(net.meta["exemplars"], net.num_classes)
         return net
 
-    def finetune(self, net: EDENet, batches: Batches) -> None:
-        """Trains the joined network to the last epoch: all of it, or the part that `finetune` names."""
+    def finetune(self, net: EDENet, batches: Batches) -> int:
+        """Trains the joined network to the last epoch, all of it or the part that `finetune` names.
+
+        Returns: how many updates that were.
+        """
         settings = self.run.settings
         epochs = max(settings.finetune_epochs, -(-settings.min_updates // batches.steps_per_epoch))
         if settings.finetune != "all":
@@ -213,6 +216,7 @@ class Stages:
         schedule, title = Schedule(settings, epochs, settings.finetune_lr), f"stage two, {self.current.name}"
         self.progress = training.fit(net, batches, objective(net, settings), schedule, self.current, title)
         net.requires_grad_(True)
+        return self.progress.epoch * batches.steps_per_epoch
 
     def save(self, net: EDENet, tasks: Sequence[Task], **more: Any) -> None:
         """Evaluates the network on the test images of the tasks so far and writes it with its exemplars.

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM ask a run to stop after the step at hand; a second one stops it at once."""
+"""SIGINT and SIGTERM ask a run to stop after the step at hand; a second one stops it at once.
+
+Here they are noted. `utils.method.training.fit` looks after every step, saves and stops; `Run.each` between tasks.
+"""
 
 import signal
 import threading
@@ -23,7 +26,7 @@ class Interruption:
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[None]:
-        """Within this block the two signals only set `requested`; in a thread, which may not ask for that, nothing."""
+        """Within this block the two signals only set `requested`, but only where the main thread asks for it."""
         cls.requested, before = None, {}
 
         def note(number: int, frame: object) -> None:

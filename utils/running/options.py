@@ -1,7 +1,7 @@
 """Every option: its default, its value in each recipe, what it accepts, what it is for and what it decides.
 
-"seed text" is the document this project implements; defaults of the recipe "paper" not marked so are this project's
-reading of what that text leaves open. Nothing here imports torch, so that a mistake in a call is told at once.
+"Method description" is the document that this project implements; defaults of the recipe "paper" not marked so are
+its reading of what that document leaves open. Nothing here imports torch, so that a mistake in a call is told at once.
 """
 
 import difflib
@@ -74,9 +74,12 @@ class Option(NamedTuple):
     """One option.
 
     Attributes:
-        decides: what it has a say in, see `Settings.deciding`; "" for what changes no result but for the last digits.
+        decides: what it has a say in: "run", everything; "update", each training's steps; "network", stage one's
+            trainings; "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune" or "prediction";
+            "data", the images, which have fingerprints; "" for what changes no result but for the last digits.
         recipes: the values that differ from `default`, by recipe ("-" written as "_"); `seq` and `seq_…` are those of
-            the sequence of data sets, which `sequence=False` options have no meaning in.
+            the sequence of data sets.
+        sequence: whether it has a meaning there.
     """
 
     default: Any
@@ -87,124 +90,130 @@ class Option(NamedTuple):
     sequence: bool
 
 
-def _(default: Any, check: Check, decides: str, help: str, sequence: bool = True, **recipes: Any) -> Option:
-    return Option(default, check, decides, help, recipes, sequence)
+def option(default: Any, check: Check, decides: str, help: str, **recipes: Any) -> Option:
+    return Option(default, check, decides, help, recipes, sequence=True)
+
+
+def split_only(default: Any, check: Check, decides: str, help: str, **recipes: Any) -> Option:
+    return Option(default, check, decides, help, recipes, sequence=False)
 
 
 # fmt: off
 OPTIONS: dict[str, Option] = {
     # Where things are, and under which protocol.
-    "data_root": _("data", TEXT, "", "folder of the data sets"),
-    "dataset": _("cifar100", TEXT, "data", 'what is learned: a data set\'s name, or "folder:PATH"', sequence=False),
+    "data_root": option("data", TEXT, "", "folder of the data sets"),
+    "dataset": split_only("cifar100", TEXT, "data", 'what is learned: a data set\'s name, or "folder:PATH"'),
     # Below 9 the last residual stage would see one pixel, of which batch-norm learns nothing in a batch of one image.
-    "image_size": _(32, whole(16, 1024), "run", "height and width to which images are brought", sequence=False),
-    "checkpoint_root": _("checkpoints", TEXT, "", "folder under which runs write"),
-    "classifier_root": _(None, or_none(TEXT), "", "stage two: the `checkpoint_root` of stage one, if it was another",
-                         sequence=False),
-    "device": _("auto", TEXT, "", '`"auto"` is CUDA where there is one, else the CPU; or a name such as `"cuda:1"`'),
-    "data_device": _("auto", one_of("auto", "cpu"), "", '`"cpu"` keeps images there and copies each batch to a GPU'),
-    "seed": _(0, SEED, "run", "seed of every random choice"),
-    "class_order": _(None, ORDER, "data", "order in which classes are learned: None is 0…99, a number is a seed "
-                     "(1993 is the field's usual one), or a list of all classes", sequence=False),
-    "selection": _("validation", one_of("validation", "test"), "choice", "what chooses the epoch kept and judges "
+    "image_size": split_only(32, whole(16, 1024), "run", "height and width to which images are brought"),
+    "checkpoint_root": option("checkpoints", TEXT, "", "folder under which runs write"),
+    "classifier_root": split_only(None, or_none(TEXT), "", "stage two: `checkpoint_root` of stage one, if another"),
+    "device": option("auto", TEXT, "", '`"auto"` is CUDA where there is one, else the CPU; or a name: `"cuda:1"`'),
+    "data_device": option("auto", one_of("auto", "cpu"), "", '`"cpu"` keeps images there and copies each batch'),
+    "seed": option(0, SEED, "run", "seed of every random choice"),
+    "class_order": split_only(None, ORDER, "data", "order in which classes are learned: None is 0…99, a number is a "
+        "seed (1993 is the field's usual one), or a list of all classes"),
+    "selection": option("validation", one_of("validation", "test"), "choice", "what chooses the epoch kept and judges "
                    "compression: held-out training images, or the test set, a known bad habit that results name"),
-    "unlabeled": _("cifar10", TEXT, "data", "MixMatch: the data set whose images it uses without labels, or "
-                   '`"folder:PATH"`', sequence=False),
-    "exemplars": _("random", one_of("random", "herding"), "memory", "how exemplars are chosen", sequence=False),
-    "recipe": _("paper", TEXT, "", "the defaults of everything else: the columns of this table"),
-    "restart": _(False, FLAG, "", "begin anew in place of what the folder holds"),
-    "dry_run": _(False, FLAG, "", "say what would be trained and for how long, and write nothing"),
+    "unlabeled": split_only("cifar10", TEXT, "data", "MixMatch: the data set whose images it uses without labels, or "
+                   '`"folder:PATH"`'),
+    "exemplars": split_only("random", one_of("random", "herding"), "memory", "how exemplars are chosen"),
+    "recipe": option("paper", TEXT, "", "the defaults of everything else: the columns of this table"),
+    "restart": option(False, FLAG, "", "begin anew in place of what the folder holds"),
+    "dry_run": option(False, FLAG, "", "say what would be trained and for how long, and write nothing"),
 
-    # Stage one. Adam, 5e-4, cosine annealing: seed text. The recipe "cpu" was found by trying: 20 classes of CIFAR-100
-    # in four tasks within 45 minutes on two cores. Smaller batches and a higher rate make the most of few epochs.
-    "widths": _((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
+    # Stage one. Adam, 5e-4, cosine annealing: method description. The recipe "cpu" was found by trying: 20 classes of
+    # CIFAR-100 in four tasks within 45 minutes on two cores. Small batches and high rates make the most of few epochs.
+    "widths": option((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
                 cpu=(16, 32, 64, 128), demo=(8, 16, 32, 64),
                 seq=(64, 128, 128, 128), seq_cpu=(16, 32, 32, 32), seq_demo=(8, 16, 16, 16)),
-    "epochs": _(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=54, demo=20,
+    "epochs": option(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=54, demo=20,
                 seq=150, seq_cpu=15, seq_demo=6),
-    "batch_size": _(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
-    "lr": _(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (seed text)",
+    "batch_size": option(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
+    "lr": option(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (method description)",
             cpu=2e-3, demo=2e-3, seq_cpu=2e-3, seq_demo=2e-3),
-    "weight_decay": _(5e-4, number(0, 10), "update", "L2 penalty of Adam, everywhere (seed text)"),
-    "clip_norm": _(5.0, number(1e-6, 1e6), "update", "gradient norm clipped at, everywhere"),
-    "validation_fraction": _(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
-    "padding": _(4, whole(0, 256), "update", "zero padding of the random crop, everywhere"),
-    "rotation": _(5.0, number(0, 180), "network", "random rotation in stage one, ± degrees"),
+    "weight_decay": option(5e-4, number(0, 10), "update", "L2 penalty of Adam, everywhere (method description)"),
+    "clip_norm": option(5.0, number(1e-6, 1e6), "update", "gradient norm clipped at, everywhere"),
+    "validation_fraction": option(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
+    "padding": option(4, whole(0, 256), "update", "zero padding of the random crop, everywhere"),
+    "rotation": option(5.0, number(0, 180), "network", "random rotation in stage one, ± degrees"),
 
     # MixMatch: Berthelot et al. 2019, section 4.1, except lambda_u (there 75 for CIFAR-10; at 10 it holds the short
     # training of "cpu" back: 77 % instead of 85 % on the first task).
-    "unlabeled_batch_size": _(64, BATCH, "mixmatch", "MixMatch: unlabelled images a batch", False, plus=32, cpu=16,
+    "unlabeled_batch_size": split_only(64, BATCH, "mixmatch", "MixMatch: unlabelled images a batch", plus=32, cpu=16,
                               demo=8),
-    "unlabeled_views": _(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)", False),
-    "sharpening": _(0.5, number(0.01, 100), "mixmatch", "MixMatch: temperature of the guessed labels (T)", False),
-    "alpha": _(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
-    "lambda_u": _(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss", False,
+    "unlabeled_views": split_only(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)"),
+    "sharpening": split_only(0.5, number(0.01, 100), "mixmatch", "MixMatch: temperature of the guessed labels (T)"),
+    "alpha": option(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
+    "lambda_u": split_only(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss",
                   cpu=1.0, demo=1.0),
 
     # An output for what is none of the task's, see `utils.method.others`.
-    "other_weight": _(0.0, number(0, 1000), "other", 'above 0: foreign images are "other", unlabelled ones with this '
-                      "weight in the loss, in place of MixMatch", False, plus=0.5, cpu_plus=0.5),
-    "other_exemplars": _(0, whole(0, 65_536), "other", 'exemplars of the tasks before in every batch, as "other"',
-                         False, plus=32, cpu_plus=16),
+    "other_weight": split_only(0.0, number(0, 1000), "other",
+        'above 0: foreign images are "other", unlabelled ones with this weight in the loss, in place of MixMatch',
+        plus=0.5, cpu_plus=0.5),
+    "other_exemplars": split_only(0, whole(0, 65_536), "other", 'exemplars of the tasks before in every batch, as '
+        '"other"', plus=32, cpu_plus=16),
 
     # Compression and distillation.
-    "percent": _(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold", False),
-    "max_accuracy_loss": _(4.0, number(0, 100), "compression", "compression: points a network may lie below its "
-                           "teacher", False, demo=10.0),
-    "min_width": _(8, whole(1, 4096), "compression", "compression: no residual stage gets narrower", False, demo=4),
+    "percent": split_only(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold"),
+    "max_accuracy_loss": split_only(4.0, number(0, 100), "compression", "compression: points a network may lie below "
+        "its teacher", demo=10.0),
+    "min_width": split_only(8, whole(1, 4096), "compression", "compression: no residual stage gets narrower", demo=4),
     # 8: a step at widths 15-29-37-35 takes 1.5 times as long as at 16-32-40-32. One round from the widths of "cpu"
     # leaves the first two stages whole: there is nothing to gain there.
-    "width_multiple": _(8, whole(1, 1024), "compression", "compression: widths are rounded to multiples of this", False,
-                        cpu=1, demo=1),
-    "max_rounds": _(8, whole(0, 100), "compression", "compression: rounds at most", False, cpu=1, demo=1),
-    "distill_epochs": _(400, EPOCHS, "compression", "epochs of each round's distillation", False,
+    "width_multiple": split_only(8, whole(1, 1024), "compression", "compression: widths are multiples of this", cpu=1,
+        demo=1),
+    "max_rounds": split_only(8, whole(0, 100), "compression", "compression: rounds at most", cpu=1, demo=1),
+    "distill_epochs": split_only(400, EPOCHS, "compression", "epochs of each round's distillation",
                         plus=100, cpu=50, cpu_plus=8, demo=25),
-    "distill_lr": _(5e-4, RATE, "compression", "its initial learning rate (seed text)", False, cpu=2e-3, demo=2e-3),
-    "inherit": _(False, FLAG, "compression", "compressed networks begin with their teacher's strongest channels", False,
-                 plus=True, cpu_plus=True),
-    "temperature": _(2.0, number(0.01, 1000), "compression", "distillation temperature (T)", False),
+    "distill_lr": split_only(5e-4, RATE, "compression", "its initial learning rate (method description)", cpu=2e-3,
+        demo=2e-3),
+    "inherit": split_only(False, FLAG, "compression", "compressed networks begin with their teacher's strongest "
+        "channels", plus=True, cpu_plus=True),
+    "temperature": split_only(2.0, number(0.01, 1000), "compression", "compression: distillation temperature (T)"),
 
     # Stage two.
-    "finetune": _("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last two "
-                  "residual stages and the heads, or the heads; no batch-norm statistics of what is not trained",
-                  plus="late", cpu_plus="late"),
-    "finetune_epochs": _(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
+    "finetune": option("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last "
+        "two residual stages and the heads, or the heads; no batch-norm statistics of what is not trained", plus="late",
+        cpu_plus="late"),
+    "finetune_epochs": option(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
                          cpu=40, demo=15, seq=20, seq_demo=5),
-    "finetune_batch_size": _(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
+    "finetune_batch_size": option(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
                              demo=32, seq=128, seq_demo=32),
-    "finetune_lr": _(5e-4, RATE, "finetune", "stage two: initial learning rate (seed text)",
+    "finetune_lr": option(5e-4, RATE, "finetune", "stage two: initial learning rate (method description)",
                      cpu=1e-3, demo=2e-3, seq_cpu=1e-3, seq_demo=1e-3),
-    "min_updates": _(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
+    "min_updates": option(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
                      seq=200, seq_demo=40),
-    "finetune_rotation": _(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
+    "finetune_rotation": option(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
     # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
-    "finetune_mixup": _(True, FLAG, "finetune", "stage two: whether pairs of images are mixed",
+    "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed",
                         plus=False, cpu_plus=False, seq=True),
-    "finetune_distillation": _(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the networks "
-                               "as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
-    "flip_average": _(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
-                      False, plus=True, cpu_plus=True),
-    "discriminant": _(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all features, "
-                      "added to the logits in the end", False, plus=0.1, cpu_plus=0.1),
+    "finetune_distillation": option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
+        "networks as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
+    "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
+        plus=True, cpu_plus=True),
+    "discriminant": split_only(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all "
+        "features, added to the logits in the end", plus=0.1, cpu_plus=0.1),
 
     # How it is run.
-    "evaluate_every": _(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
+    "evaluate_every": option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
                         cpu=5, demo=5, seq=10),
-    "evaluate_last": _(5, EPOCHS, "choice", "stage one: the last epochs, each of which is evaluated"),
-    "save_every": _(5, EPOCHS, "", "epochs between saves of an unfinished training, which are a minute apart at least"),
-    "amp": _("auto", one_of("auto", "off", "bfloat16", "float16"), "update", "autocast of the training's forward "
+    "evaluate_last": option(5, EPOCHS, "choice", "stage one: the last epochs, each of which is evaluated"),
+    "save_every": option(5, EPOCHS, "", "epochs between saves of an unfinished training, at least a minute apart"),
+    "amp": option("auto", one_of("auto", "off", "bfloat16", "float16"), "update", "autocast of the training's forward "
              'passes: `"auto"` where it pays'),
-    "compile": _(False, FLAG, "", "translate the networks by `torch.compile` for training"),
-    "deterministic": _(False, FLAG, "", "algorithms that give the same bits in every run, on CUDA too"),
+    "compile": option(False, FLAG, "", "translate the networks by `torch.compile` for training"),
+    "deterministic": option(False, FLAG, "", "algorithms that give the same bits in every run, on CUDA too"),
 }
 # fmt: on
 
 RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
 
-# The baselines, and what each is.
+# The baselines, and what each is; all but "der" and "concatenate" see unlabelled images too, unless mixmatch=False.
+# What decides each is in `utils.method.baselines`.
 BASELINES = {
-    "finetune": "one network, trained on the current task's labelled images alone",
+    "finetune": "one network, trained on the current task's labelled images",
     "replay": "one network, trained on the current task's labelled images and the exemplars of the old classes",
     "joint": "one network, trained on ALL training images of the classes seen, which the protocol forbids: the upper "
     "bound",
@@ -241,9 +250,7 @@ class Settings(SimpleNamespace):
     """The value of every option, by name; `sequence` tells whose defaults the others have."""
 
     def deciding(self, *what: str) -> dict[str, Any]:
-        """The options that decide these: "run" everything, "update" each training's steps, "network" stage one's
-        trainings, "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune",
-        "prediction". Values by name."""
+        """The values of the options that decide these, see `Option`, by name."""
         named = {name: getattr(self, name) for name, option in OPTIONS.items() if option.decides in what}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 
