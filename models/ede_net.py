@@ -20,8 +20,8 @@ class EDENet(nn.Module):
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
         flip_average: whether in evaluation mode the logits are the mean over the image and its mirror image.
-        discriminant: in evaluation mode, a linear layer over all features whose outputs are added to the logits; or
-            None. See `utils.method.discriminant`.
+        discriminant: in evaluation mode, a linear layer over the features of every residual stage whose outputs are
+            added to the logits; or None. See `utils.method.discriminant`.
         meta: what its file says besides (class names and order, exemplars, configuration); empty for a network that
             was not loaded from a file.
     """
@@ -52,17 +52,20 @@ class EDENet(nn.Module):
         self.submodels.append(submodel)
         self.discriminant = None
 
-    def features(self, x: Tensor) -> Tensor:
-        """Images [B, 3, H, W] -> the sub-models' features side by side, [B, sum of their last widths]."""
-        return torch.cat([submodel.features(x) for submodel in self.submodels], dim=1)
+    def features(self, x: Tensor, every_stage: bool = False) -> Tensor:
+        """The sub-models' features side by side, see `ResNet18.features`."""
+        return torch.cat([submodel.features(x, every_stage) for submodel in self.submodels], dim=1)
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits of the images as they are."""
-        features = [submodel.features(x) for submodel in self.submodels]
-        logits = torch.cat([submodel.head(own) for submodel, own in zip(self.submodels, features, strict=True)], dim=1)
         if self.training or self.discriminant is None:
-            return logits
-        return logits + self.discriminant(torch.cat(features, dim=1))
+            return torch.cat([submodel(x) for submodel in self.submodels], dim=1)
+        features = [submodel.features(x, every_stage=True) for submodel in self.submodels]
+        logits = [
+            submodel.head(own[:, -submodel.widths[-1] :])
+            for submodel, own in zip(self.submodels, features, strict=True)
+        ]
+        return torch.cat(logits, dim=1) + self.discriminant(torch.cat(features, dim=1))
 
     def averaged(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """`function` of the images; with `flip_average` its mean over them and their mirror images."""
@@ -104,7 +107,7 @@ class EDENet(nn.Module):
         described = zip(content["classes_per_task"], content["widths"], strict=True)
         net = cls([ResNet18(classes, widths) for classes, widths in described], content.get("flip_average", False))
         if content.get("discriminant"):
-            net.discriminant = nn.Linear(sum(each[-1] for each in net.widths), net.num_classes)
+            net.discriminant = nn.Linear(sum(map(sum, net.widths)), net.num_classes)
         return net
 
     @classmethod

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import EDENet, ResNet18
+from models import EDENet
 from tests.models.networks import changed, joined, network, same_state, state_of
 from utils.running import checkpoint, storage
 from utils.running.errors import UserError
@@ -12,33 +12,19 @@ from utils.running.errors import UserError
 IMAGES = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(3))
 
 
-def test_logits_are_the_sub_models_logits_one_after_the_other():
-    net = joined(3, 2, 4)
-    logits = net(IMAGES)
-    assert logits.shape == (5, 9)
-    assert torch.equal(net.features(IMAGES), torch.cat([each.features(IMAGES) for each in net.submodels], dim=1))
-    for submodel, offset in zip(net.submodels, (0, 3, 5), strict=True):
-        assert torch.equal(logits[:, offset : offset + submodel.num_classes], submodel(IMAGES))
-
-
-def test_growing_keeps_the_outputs_of_the_tasks_before():
-    net = joined(3)
-    before = net(IMAGES)
-    net.grow(network(2, (3, 3, 3, 3), seed=1))
-    assert torch.equal(net(IMAGES)[:, :3], before)
-    assert (net.num_classes, net.classes_per_task) == (5, [3, 2])
-    assert net.widths == [(2, 3, 4, 5), (3, 3, 3, 3)]
-    assert len(net.state_dict()) == 2 * len(network().state_dict()), "every sub-model is in the state"
-    assert len(list(net.parameters())) == 2 * len(list(network().parameters()))
-
-
-def test_every_sub_model_normalises_by_its_own_statistics_also_from_a_state():
-    net, other = joined(3, 2), joined(3, 2)
+def test_logits_are_the_sub_models_logits_one_after_the_other_also_when_one_more_joins():
+    """Each of an image normalised by its own statistics, and all in the state."""
+    net = joined(3, 2)
     net.submodels[1].mean.fill_(0.1)
-    assert not torch.equal(net(IMAGES)[:, 3:], other(IMAGES)[:, 3:])
-    assert torch.equal(net(IMAGES)[:, :3], other(IMAGES)[:, :3])
-    other.load_state_dict(net.state_dict())
-    assert torch.equal(net(IMAGES), other(IMAGES))
+    before = net(IMAGES)
+    net.grow(network(4, (3, 3, 3, 3), seed=1))
+    assert torch.equal(net(IMAGES), torch.cat([submodel(IMAGES) for submodel in net.submodels], dim=1))
+    assert torch.equal(net(IMAGES)[:, :5], before)
+    assert torch.equal(net.features(IMAGES), torch.cat([each.features(IMAGES) for each in net.submodels], dim=1))
+    assert (net.num_classes, net.classes_per_task) == (9, [3, 2, 4])
+    assert net.widths == [(2, 3, 4, 5), (2, 3, 4, 6), (3, 3, 3, 3)]
+    assert len(net.state_dict()) == 3 * len(network().state_dict())
+    assert len(list(net.parameters())) == 3 * len(list(network().parameters()))
 
 
 @pytest.mark.parametrize("part", ["heads", "late"])
@@ -58,21 +44,19 @@ def test_what_is_not_trained_is_frozen_batch_norm_statistics_included(part):
     assert all(module.training for module in net.train().modules()), "and thawed they train again"
 
 
-def test_flip_average_is_the_mean_over_an_image_and_its_mirror_image(tmp_path):
+def test_flip_average_and_discriminant_are_of_the_file_and_of_evaluation_alone(tmp_path):
     plain, net = joined(3, 2), joined(3, 2)
-    net.flip_average = True
-    assert torch.equal(net(IMAGES), (plain(IMAGES) + plain(IMAGES.flip(3))) / 2)
-    assert torch.equal(reloaded(written(tmp_path / "stage_2.pt", net.eval()), net)(IMAGES), net(IMAGES))
-    assert torch.equal(net.train()(IMAGES), plain.train()(IMAGES)), "in training the image alone"
-
-
-def test_a_discriminant_is_of_the_file_and_goes_when_the_next_task_joins(tmp_path):
-    plain, net = joined(3, 2), joined(3, 2)
-    net.discriminant = nn.Linear(5 + 6, 5)
-    torch.testing.assert_close(net(IMAGES), plain(IMAGES) + net.discriminant(plain.features(IMAGES)))
-    assert torch.equal(reloaded(written(tmp_path / "stage_2.pt", net), net)(IMAGES), net(IMAGES))
-    net.grow(network(2, seed=5))
-    assert torch.equal(net(IMAGES)[:, :5], plain(IMAGES))
+    net.discriminant = nn.Linear(2 + 3 + 4 + 5 + 2 + 3 + 4 + 6, 5)
+    features = plain.features(IMAGES, every_stage=True)
+    torch.testing.assert_close(features[:, 9:14], plain.submodels[0].features(IMAGES))
+    torch.testing.assert_close(net(IMAGES), plain(IMAGES) + net.discriminant(features))
+    straight, mirrored, net.flip_average = net(IMAGES), net(IMAGES.flip(3)), True
+    assert torch.equal(net(IMAGES), (straight + mirrored) / 2), "the mean over an image and its mirror image"
+    assert torch.equal(checkpoint.load(written(tmp_path / "stage_2.pt", net), EDENet)(IMAGES), net(IMAGES))
+    assert torch.equal(net.train()(IMAGES), plain.train()(IMAGES))
+    net.flip_average = False
+    net.eval().grow(network(2, seed=5))
+    assert torch.equal(net(IMAGES)[:, :5], plain.eval()(IMAGES)), "the discriminant goes when the next task joins"
 
 
 # --- files
@@ -87,17 +71,9 @@ def written(path, model):
     return path
 
 
-def reloaded(path, model):
-    return checkpoint.load(path, type(model))
-
-
-@pytest.fixture(params=["classifier", "ede_net"])
-def model(request):
-    return network() if request.param == "classifier" else joined(3, 2)
-
-
+@pytest.mark.parametrize("model", [network(), joined(3, 2)], ids=["classifier", "ede_net"])
 def test_a_network_reloads_to_the_same_bits_and_goes_on_training(model, tmp_path):
-    again = reloaded(written(tmp_path / "a.pt", model), model)
+    again = checkpoint.load(written(tmp_path / "a.pt", model), type(model))
     assert not again.training
     assert same_state(again, model)
     assert torch.equal(again(IMAGES), model(IMAGES))
@@ -109,22 +85,21 @@ def test_a_network_reloads_to_the_same_bits_and_goes_on_training(model, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("kind", "described"),
+    ("model", "wrong"),
     [
-        *[(ResNet18, {"widths": each}) for each in ([10**9] * 4, [2, 3, 4], [2, 3, 4, 0])],
-        *[(ResNet18, {"num_classes": each}) for each in (10**9, 0, 4)],
-        *[(EDENet, {"widths": each}) for each in ([[10**9] * 4] * 2, [[2, 3, 4, 5]], [])],
-        *[(EDENet, {"classes_per_task": each}) for each in ([3, 10**9], [3, 2, 5])],
+        (network(), {"widths": ([10**9] * 4, [2, 3, 4], [2, 3, 4, 0]), "num_classes": (10**9, 0, 4)}),
+        (joined(3, 2), {"widths": ([[10**9] * 4] * 2, [[2, 3, 4, 5]]), "classes_per_task": ([3, 10**9], [3, 2, 5])}),
     ],
-    ids=str,
+    ids=["classifier", "ede_net"],
 )
-def test_a_file_that_describes_another_network_is_refused_before_anything_is_allocated(
-    tmp_path, monkeypatch, kind, described
+def test_9_a_file_that_describes_another_network_is_refused_before_anything_is_allocated(
+    tmp_path, monkeypatch, model, wrong
 ):
-    model, places = network() if kind is ResNet18 else joined(3, 2), set()
-    path = written(tmp_path / "a.pt", model)
-    content = {**checkpoint.read(path, model.KIND), **described}
+    """Issue 13.9."""
+    places, path = set(), written(tmp_path / "a.pt", model)
+    content = checkpoint.read(path, model.KIND)
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: places.add(self.weight.device.type))
-    with pytest.raises(UserError, match=r"a\.pt"):
-        checkpoint.built(content, path, kind)
-    assert places <= {"meta"}
+    for name, value in ((name, value) for name, values in wrong.items() for value in values):
+        with pytest.raises(UserError, match=r"a\.pt"):
+            checkpoint.built({**content, name: value}, path, type(model))
+    assert places == {"meta"}

@@ -155,7 +155,8 @@ OPTIONS: dict[str, Option] = {
         '"other"', plus=32, cpu_plus=16),
 
     # Compression and distillation.
-    "percent": split_only(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold"),
+    "percent": split_only(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold",
+        cpu_plus=0.51),
     "max_accuracy_loss": split_only(4.0, number(0, 100), "compression", "compression: points a network may lie below "
         "its teacher", demo=10.0),
     "min_width": split_only(8, whole(1, 4096), "compression", "compression: no residual stage gets narrower", demo=4),
@@ -194,7 +195,7 @@ OPTIONS: dict[str, Option] = {
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
         plus=True, cpu_plus=True),
     "discriminant": split_only(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all "
-        "features, added to the logits in the end", plus=0.1, cpu_plus=0.1),
+        "features, added to the logits in the end", plus=0.2, cpu_plus=0.2),
 
     # How it is run.
     "evaluate_every": option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
