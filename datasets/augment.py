@@ -99,7 +99,7 @@ def _source_pixels(values: Draw, transform: Transform, side: int) -> Tensor:
     # Where the first pixel's centre lies before the rotation, and how far from there a row and a column lead: (x, y) is
     # S/2 − (S−1)/2 · (cos + sin, cos − sin), a row (sin, cos), a column (cos, −sin). All in one product: [3, 2, B].
     count, _, turn, offset = _constants(side, corner.device)
-    radians = torch.deg2rad(values.angle.double() * (transform.degrees > 0)).neg_()
+    radians = torch.deg2rad(values.angle.double()).neg_()
     turned = torch.addmm(offset, turn, torch.stack((torch.cos(radians), torch.sin(radians))))
     start, by_row, by_column = moves = turned.floor_().int().view(3, 2, -1)
     # Column side − 1 − (x >> 16), the mirrored one, is (65536 · side − 1 − x) >> 16.

@@ -91,7 +91,7 @@ class Memory:
     def load_state_dict(self, state: dict[str, Any], classes: int) -> None:
         """Takes up what `state_dict` gave, of so many classes seen."""
         kept = Images(**state).to("cpu") if state else None
-        self.classes = [kept.select(kept.labels == label) for label in range(classes)] if kept else []
+        self.classes = [kept.select(kept.labels == label) for label in range(classes)] if state else []
 
 
 def require_room(size: int, classes: int) -> None:

@@ -59,17 +59,15 @@ def _nothing_drawn() -> Iterator[None]:
 def finished(tiny_options, tmp_path_factory) -> SimpleNamespace:
     """A finished run of both stages, three tasks of three classes. Read it, or copy it; never write to it."""
     root = tmp_path_factory.mktemp("finished")
-    options = {**SPLIT, **tiny_options, "checkpoint_root": str(root)}
-    classifier = root / "classifier_cifar100_s0-t3_resnet18_mixmatch"
+    made = SimpleNamespace(root=root, options={**SPLIT, **tiny_options}, rehearsal=REHEARSAL)
+    made.classifier = root / "classifier_cifar100_s0-t3_resnet18_mixmatch"
+    made.ede_net = root / f"EDE_Net_cifar100_s0-t3_resnet18_rehearsal_{REHEARSAL}"
+    options = {**made.options, "checkpoint_root": str(root)}
     with _nothing_drawn():
-        first = train_classifier.train_model(**options)
-        before = {path.name: path.read_bytes() for path in sorted(classifier.glob("*.pt"))}
-        second = train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL)
-    options.pop("checkpoint_root")
-    ede_net = root / f"EDE_Net_cifar100_s0-t3_resnet18_rehearsal_{REHEARSAL}"
-    folders = {"root": root, "classifier": classifier, "ede_net": ede_net}
-    found = {"options": options, "rehearsal": REHEARSAL, "stage_one": first, "stage_two": second}
-    return SimpleNamespace(**folders, **found, stage_one_files=before)
+        made.stage_one = train_classifier.train_model(**options)
+        made.stage_one_files = {path.name: path.read_bytes() for path in made.classifier.glob("*.pt")}
+        made.stage_two = train_EDE_Net.train_model(**options, rehearsal_size=REHEARSAL)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +76,10 @@ def finished_sequence(stand_in, tmp_path_factory) -> SimpleNamespace:
     root = tmp_path_factory.mktemp("sequence")
     options = {**SHARED, "batch_size": 32, "min_updates": 3, "data_root": str(stand_in), "checkpoint_root": str(root)}
     with _nothing_drawn():
-        first = trainMTIL.train_MTIL_classifier(SEQUENCE, **options)
-        second = trainMTIL.train_EDE_Net(SEQUENCE, num_per_class=2, **options)
+        trainMTIL.train_MTIL_classifier(SEQUENCE, **options)
+        results = trainMTIL.train_EDE_Net(SEQUENCE, num_per_class=2, **options)
     folders = {"classifier": root / "MTIL" / "classifier_resnet18", "ede_net": root / "MTIL" / "EDE_Net_resnet18"}
-    return SimpleNamespace(root=root, options=options, **folders, stage_one=first, stage_two=second)
+    return SimpleNamespace(root=root, options=options, **folders, stage_two=results)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +98,6 @@ def refusal():
             function(*arguments, **options)
         message = told(caught.value)
         assert message.isprintable()
-        assert len(message) < 2000
         return message
 
     return message_of

@@ -14,8 +14,7 @@ import torch
 
 from tests.benchmark.figure import Figure, Plan
 from tests.benchmark.memory import memory_figures
-from tests.benchmark.obvious import augmentation_figures, epoch_figures
-from tests.benchmark.training import submodel_figures, training_figures
+from tests.benchmark.training import augmentation_figures, epoch_figures, submodel_figures, training_figures
 from utils.results import tables
 from utils.running import device
 from utils.running.errors import UserError
@@ -30,13 +29,13 @@ FIGURES: dict[str, Callable[[Plan], Iterator[Figure]]] = {
 }
 
 
-def measure(names: Iterable[str], plan: Plan) -> list[dict]:
-    """The records of the figures of these names, a line on the standard error for each as it is there."""
+def measure(names: Iterable[str], plan: Plan) -> list[Figure]:
+    """The figures of these names, a line on the standard error for each as it is there."""
     found = []
     with device.prepared(plan.device, deterministic=False):
         for figure in (figure for name in names for figure in FIGURES[name](plan)):
-            found.append(figure.record())
-            print(f"{figure.name}: {found[-1]['ratio']:.3f}", file=sys.stderr, flush=True)
+            found.append(figure)
+            print(f"{figure['name']}: {figure['ratio']:.3f}", file=sys.stderr, flush=True)
     return found
 
 

@@ -35,13 +35,11 @@ GOOD = ("one clear line", "worked")
 NUMBERS = [-1, 0, 1, 2**31, 2**63, 10**400, 0.5, 1e308, float("nan"), float("inf"), True, None]
 ODD = [*NUMBERS, "", "a\0b", "a\nb", "x" * 10**4, [], [0] * 10**4, [2**63] * 4, {}, "folder:", "folder:/", "~", [[]]]
 
-Found = dict[Path, Callable[[], object]]
 
-
-def readers(data: Path, run: Path) -> Found:
+def readers(data: Path, run: Path) -> dict[Path, Callable]:
     """A file of every kind of data and of a folder of results, and how each is read."""
     stage, other = max(run.glob("stage_*.pt")), shutil.copytree(run, run.parent / "other")
-    found: Found = {
+    found = {
         stage: lambda: checkpoint.fingerprint(EDENet.load(stage).state_dict()),
         stage.with_suffix(".json"): partial(artefact.read_record, stage.with_suffix(".json")),
         run / "results.json": partial(compare.read, [run, other]),
@@ -73,7 +71,7 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 def damaged_json(content: bytes, rng: random.Random) -> bytes:
     """A JSON file with a value taken away or replaced by an odd one."""
     root = json.loads(content)
-    place, key = rng.choice(list(_places(root)))
+    place, key = rng.choice(list(places(root)))
     if rng.random() < 0.5:
         del place[key]
     else:
@@ -81,15 +79,15 @@ def damaged_json(content: bytes, rng: random.Random) -> bytes:
     return json.dumps(root).encode()
 
 
-def _places(value: object) -> Iterator[tuple[dict | list, object]]:
+def places(value: object) -> Iterator[tuple[dict | list, object]]:
     """Every key and every index in a JSON value, with what it is of."""
     if isinstance(value, dict | list):
-        for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        for key in value if isinstance(value, dict) else range(len(value)):
             yield value, key
-            yield from _places(inner)
+            yield from places(value[key])
 
 
-def case(found: Found, contents: dict[Path, bytes], rng: random.Random) -> tuple[Path | str, Callable[[], object]]:
+def case(found: dict[Path, Callable], contents: dict[Path, bytes], rng: random.Random) -> tuple[Path | str, Callable]:
     """A random case: the file that is damaged, or the kind, and what is done."""
     if rng.random() < 0.2:
         given = {name: rng.choice(ODD) for name in rng.sample(sorted(options.OPTIONS), rng.choice((1, 1, 3)))}
@@ -130,12 +128,10 @@ def outcome(does: Callable[[], object], expected: object) -> str:
 def fuzz(data: Path, run: Path, minutes: float, seed: int, most: int = 10**9) -> dict[str, Counter]:
     """Runs cases for so many minutes, or as many as `most`; returns for every kind how often each outcome came.
 
-    Args:
-        data, run: stand-in files, and a finished run's folder of results; files in both are damaged, and mended.
+    Files of stand-ins in `data` and of a finished run's folder of results are damaged, and mended.
     """
     torch.set_num_threads(1)
-    counts: dict[str, Counter] = defaultdict(Counter)
-    found = readers(data, run)
+    counts, found = defaultdict(Counter), readers(data, run)
     contents = {path: path.read_bytes() for path in found}
     # Whatever is taken for weights has to be those that were written; other formats have no checksum.
     weights = {path: read() for path, read in found.items() if path.suffix == ".pt"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import train_classifier
 from datasets import stand_ins
-from tests.benchmark.figure import Figure, Plan
+from tests.benchmark.figure import Figure, Plan, figure
 
 STATUS = Path("/proc/self/status")  # Linux's
 
@@ -30,7 +30,7 @@ def memory_figures(plan: Plan) -> Iterator[Figure]:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
             held = fresh.submit(peak, options).result()
     images = (plan.classes * (train + test) + 10 * unlabelled) * 3 * 32 * 32
-    yield Figure("memory", "peak of stage one beyond its imports / its images", [held / 1e6], [images / 1e6])
+    yield figure("memory", "peak of stage one beyond its imports / its images", [held / 1e6], [images / 1e6])
 
 
 def peak(options: dict) -> int:
@@ -43,9 +43,6 @@ def peak(options: dict) -> int:
 
 
 def resident(field: str) -> int:
-    """Bytes resident now ("VmRSS"), or at most so far ("VmHWM").
-
-    Not by `resource.getrusage`: on Linux its maximum begins at that of the process which started this one.
-    """
+    """Bytes resident now ("VmRSS"), or at most so far ("VmHWM"): `getrusage`'s maximum begins at the parent's."""
     [line] = [line for line in STATUS.read_text().splitlines() if line.startswith(f"{field}:")]
     return int(line.split()[1]) * 1024

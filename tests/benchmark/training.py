@@ -1,31 +1,36 @@
-"""What a training costs beside its forward passes, backward passes and updates, and what joining sub-models costs."""
+"""What trainings cost beside their bare passes and updates, joint sub-models beside one, all beside the obvious way."""
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
-from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
 
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
-from models import EDENet, resnet18
-from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, noise
+from models import EDENet, ResNet18, resnet18
+from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, figure, noise
 from utils.method import training
 from utils.method.distill import distilled
-from utils.method.mixmatch import mixmatch
-from utils.method.mixup import Objective, mixup
+from utils.method.mixmatch import mixmatch, mixmatch_loss, sharpen
+from utils.method.mixup import Objective, mix, mixup
 from utils.method.stage_two import exemplar_rows
 from utils.method.training import Schedule
 from utils.results import tables
 from utils.running import device
 from utils.running.console import Console
 from utils.running.options import Settings
+
+Pass = tuple[nn.Module, Tensor, bool]  # forward: of which network, of which rows, and whether a gradient follows
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,15 @@ class Epoch:
             training.fit(self.model, self.batches, self.objective, schedule, unsaved, "benchmark")
 
 
-class Pass(NamedTuple):
-    """A forward pass: of which network, of which rows, and whether a gradient follows."""
-
-    model: nn.Module
-    rows: Tensor
-    gradient: bool
-
-
-def passes_of(epoch: Epoch, teacher: nn.Module | None = None) -> list[list[Pass]]:
+def passes_of(epoch: Epoch, *teachers: nn.Module) -> list[list[Pass]]:
     """Runs an epoch; returns the forward passes of each of its steps, in order."""
     passes, steps = [], epoch.batches.steps_per_epoch
 
     def note(model: nn.Module, inputs: tuple[Tensor]) -> None:
         rows = inputs[0].detach().clone(memory_format=torch.contiguous_format)
-        passes.append(Pass(model, rows, torch.is_grad_enabled()))
+        passes.append((model, rows, torch.is_grad_enabled()))
 
-    hooks = [model.register_forward_pre_hook(note) for model in (epoch.model, teacher) if model is not None]
+    hooks = [model.register_forward_pre_hook(note) for model in (epoch.model, *teachers)]
     epoch()
     for hook in hooks:
         hook.remove()
@@ -77,10 +74,10 @@ def bare(model: nn.Module, steps: list[list[Pass]], plan: Plan) -> None:
     for passes in steps:
         logits = []
         with casting.autocast():
-            for each in passes:
-                with torch.set_grad_enabled(each.gradient):
-                    found = each.model(each.rows)
-                if each.gradient:
+            for net, rows, gradient in passes:
+                with torch.set_grad_enabled(gradient):
+                    found = net(rows)
+                if gradient:
                     logits.append(found)
                 else:
                     torch.clear_autocast_cache()  # as `guess_labels` does
@@ -93,8 +90,7 @@ def bare(model: nn.Module, steps: list[list[Pass]], plan: Plan) -> None:
 
 def part(steps: int, rows: int, degrees: float, plan: Plan, classes: range | None = None, views: int = 1) -> Part:
     """As many images as these steps draw, and labels of these classes, if any."""
-    images = noise(steps * rows, plan)
-    labels = None
+    images, labels = noise(steps * rows, plan), None
     if classes is not None:
         labels = classes.start + torch.arange(len(images), device=plan.device) % len(classes)
     return Part(images, labels, rows, Transform(plan.settings.padding, degrees), views)
@@ -136,29 +132,106 @@ def joined(count: int, plan: Plan) -> EDENet:
 
 def training_figures(plan: Plan) -> Iterator[Figure]:
     """Every kind of training beside its bare steps."""
-
-    def over_bare(name: str, epoch: Epoch, at_most: float, teacher: nn.Module | None = None) -> Figure:
-        steps = passes_of(epoch, teacher)
-        works = (epoch, len(steps)), (partial(bare, epoch.model, steps, plan), len(steps))
-        meaning = "epoch as training.fit runs it / its bare forward, backward and optimiser steps"
-        return Figure(name, meaning, *alternate(plan, *works), at_most)
-
-    narrow, compressed = tables.widths(plan.narrow), tables.widths(plan.compressed)
-    yield over_bare(f"stage one {narrow}", stage_one(network(plan.narrow, plan), plan.steps, plan), 1.05)
-    yield over_bare(f"stage one {tables.widths(plan.wide)}", stage_one(network(plan.wide, plan), 1, plan), 1.02)
+    narrow, wide, compressed = map(tables.widths, (plan.narrow, plan.wide, plan.compressed))
     teacher, student = network(plan.narrow, plan, seed=1), stage_one(network(plan.compressed, plan), plan.steps, plan)
     student = replace(student, objective=distilled(student.objective, [teacher], plan.settings.temperature))
-    yield over_bare(f"distillation {compressed} from {narrow}", student, 1.06, teacher)
-    yield over_bare(f"stage two 3 of {compressed}", stage_two(joined(3, plan), plan.steps, plan), 1.06)
+    meaning = "epoch as training.fit runs it / its bare forward, backward and optimiser steps"
+    for name, at_most, epoch, *teachers in (
+        (f"stage one {narrow}", 1.05, stage_one(network(plan.narrow, plan), plan.steps, plan)),
+        (f"stage one {wide}", 1.02, stage_one(network(plan.wide, plan), 1, plan)),
+        (f"distillation {compressed} from {narrow}", 1.06, student, teacher),
+        (f"stage two 3 of {compressed}", 1.06, stage_two(joined(3, plan), plan.steps, plan)),
+    ):
+        steps = passes_of(epoch, *teachers)
+        works = epoch, partial(bare, epoch.model, steps, plan)
+        yield figure(name, meaning, *alternate(plan, *((work, len(steps)) for work in works)), at_most)
 
 
 def submodel_figures(plan: Plan) -> Iterator[Figure]:
     """A training step of t sub-models over t steps of one: what joining them costs."""
     images = torch.rand(plan.settings.finetune_batch_size, 3, 32, 32).to(plan.device)
     for count in (2, 5, 10):
-        works = []
-        for size, steps in ((count, 10 // count), (1, 10)):
-            model = joined(size, plan)
-            works.append((partial(bare, model, [[Pass(model, images, True)]] * steps, plan), 10))
+        models = (joined(count, plan), 10 // count), (joined(1, plan), 10)
+        works = ((partial(bare, model, [[(model, images, True)]] * steps, plan), 10) for model, steps in models)
         meaning = f"training step of {count} sub-models / {count} steps of one"
-        yield Figure(f"{count} sub-models {tables.widths(plan.compressed)}", meaning, *alternate(plan, *works), 1.05)
+        yield figure(f"{count} sub-models {tables.widths(plan.compressed)}", meaning, *alternate(plan, *works), 1.05)
+
+
+class Pictures(Dataset):
+    """Images uint8 [N, 3, 32, 32] as torchvision's data sets give them: `views` augmentations of one, and its label."""
+
+    def __init__(self, images: Tensor, plan: Plan, views: int = 1):
+        self.arrays, self.views = images.permute(0, 2, 3, 1).contiguous().cpu().numpy(), views
+        crop, flip = transforms.RandomCrop(32, plan.settings.padding), transforms.RandomHorizontalFlip()
+        rotation = transforms.RandomRotation(plan.settings.rotation)
+        self.transform = transforms.Compose([crop, flip, rotation, transforms.ToTensor()])
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __getitem__(self, index: int) -> tuple[list[Tensor], int]:
+        picture = Image.fromarray(self.arrays[index])
+        return [self.transform(picture) for _ in range(self.views)], index % CLASSES
+
+
+def obvious(model: nn.Module, steps: int, plan: Plan) -> Callable[[], None]:
+    """An epoch of stage one the obvious way: PIL images one by one, a DataLoader, float32, contiguous tensors, one
+    forward pass for the labelled rows and one for each view of the unlabelled ones."""
+    settings, where = plan.settings, plan.device
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+
+    def loader(size: int, views: int = 1) -> DataLoader:
+        return DataLoader(Pictures(noise(steps * size, plan), plan, views), size, shuffle=True)
+
+    labelled = loader(settings.batch_size)
+    unlabelled = loader(settings.unlabeled_batch_size, settings.unlabeled_views)
+
+    def epoch() -> None:
+        for ((x,), classes), (views, _) in zip(labelled, unlabelled, strict=True):
+            x, classes, views = x.to(where), classes.to(where), [view.to(where) for view in views]
+            with torch.no_grad():
+                guess = torch.stack([model(view).softmax(dim=1) for view in views]).mean(dim=0)
+                guess = sharpen(guess, settings.sharpening)
+            inputs = torch.cat([x, *views])
+            targets = torch.cat([F.one_hot(classes, CLASSES).float(), *[guess] * len(views)])
+            share = np.random.default_rng().beta(settings.alpha, settings.alpha, len(inputs))
+            share = torch.from_numpy(np.maximum(share, 1 - share)).float().to(where)
+            inputs, targets = mix(inputs, targets, torch.randperm(len(inputs), device=where), share)
+            logits = torch.cat([model(rows) for rows in inputs.split([len(x), *map(len, views)])])
+            loss = mixmatch_loss(logits, targets, len(x), settings.lambda_u)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            optimizer.step()
+            loss.item()
+
+    return epoch
+
+
+def augmentation_figures(plan: Plan) -> Iterator[Figure]:
+    """Time per image: batches as a training draws them, over torchvision's transforms of PIL images, in one process."""
+    drawn = part(40, plan.settings.batch_size, plan.settings.rotation, plan)
+    batches = Batches([drawn], 40, key=("benchmark", "augmentation"))
+    pictures = Pictures(drawn.images[: 4 * drawn.size], plan)
+
+    def batched() -> None:
+        for number in range(40):
+            batches.draw(number)
+
+    def one_by_one() -> None:
+        for number in range(len(pictures)):
+            pictures[number]
+
+    meaning = "time per image augmented, in batches / by torchvision's transforms of PIL images"
+    works = (batched, len(drawn.images)), (one_by_one, len(pictures))
+    yield figure("augmentation", meaning, *alternate(plan, *works), 1 / 25)
+
+
+def epoch_figures(plan: Plan) -> Iterator[Figure]:
+    """A whole epoch of stage one over one the obvious way, neither with an evaluation."""
+    meaning = "epoch of stage one / one the obvious way, in float32"
+    for widths, steps, at_most in ((plan.narrow, plan.steps, 0.6), (plan.wide, 1, 0.9)):
+        plain = ResNet18(CLASSES, widths).to(plan.device)
+        works = stage_one(network(widths, plan), steps, plan), obvious(plain, steps, plan)
+        times = alternate(plan, *((work, steps) for work in works))
+        yield figure(f"epoch {tables.widths(widths)}", meaning, *times, at_most)

@@ -4,12 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 import torchvision
 
 from datasets import files, stand_ins
-
-torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import ast
 import re
 import runpy
 import shlex
-import shutil
 import sys
 import tempfile
 from functools import partial
@@ -19,17 +18,16 @@ from PIL import Image
 
 import train_classifier
 import train_EDE_Net
-from datasets import catalog, stand_ins
+from datasets import stand_ins
 from models import cost
 from utils.method import training
-from utils.running.options import OPTIONS
+from utils.running.options import OPTIONS, table
 
 ROOT = Path(__file__).parents[2]
 PAGES = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", "\n".join(PAGES), re.DOTALL | re.MULTILINE)
 LINES = [line for _, block in BLOCKS for line in block.splitlines()]
 COMMANDS = list(dict.fromkeys(line for line in LINES if line.startswith(("python ", "torchrun "))))
-ELSEWHERE = {"python -m tests.benchmark"}  # has tests of its own
 
 SHORT = {
     "widths": (2, 2, 2, 2),
@@ -64,19 +62,16 @@ def at_home(tmp_path, monkeypatch, without_figures):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     # The sequence takes 50 exemplars a class, of ten classes; the splits have a hundred classes.
     stand_ins.write("data", train_per_class=50, test_per_class=2, sets=("mnist", "svhn", "cifar10"))
-    stand_ins.write("hundred", train_per_class=2, test_per_class=1, classes=100, sets=("cifar100",))
-    shutil.move("hundred/cifar-100-python", "data/cifar-100-python")
+    stand_ins.write("data", train_per_class=2, test_per_class=1, classes=100, sets=("cifar100",))
     monkeypatch.setattr(stand_ins, "write", partial(stand_ins.write, train_per_class=20, test_per_class=1, classes=15))
-    images = catalog.load("cifar10", "data", "train").images
-    for number in range(4):
-        for part in ("train", "test"):
-            place = Path("home/flowers", part, f"flower {number}")
-            place.mkdir(parents=True)
-            for copy in range(3):
-                save(images[10 * number + copy], place / f"{copy}.jpg")
-    shutil.copytree("home/flowers/train", "home/more flowers")
-    save(images[0], "rose.jpg")
-    save(images[1], "cat.png")
+    photograph = Image.effect_noise((80, 60), 100).convert("RGB")
+    flowers = [f"home/flowers/{part}/flower {number}" for part in ("train", "test") for number in range(4)]
+    for folder in (*flowers, "home/more flowers"):
+        Path(folder).mkdir(parents=True)
+        for number in range(3):
+            photograph.save(f"{folder}/{number}.jpg")
+    photograph.save("rose.jpg")
+    photograph.save("cat.png")
 
 
 def drawn_only(updates: training.Updates, number: int, rate: float) -> torch.Tensor:
@@ -84,31 +79,16 @@ def drawn_only(updates: training.Updates, number: int, rate: float) -> torch.Ten
     return torch.zeros(()) * len(updates.batches.draw(number))
 
 
-def save(image, path) -> None:
-    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
-
-
 def run(words: list[str]) -> object:
     """Runs `python …` in this process; returns the exit code."""
     if words[:2] == ["-m", "datasets.stand_ins"]:
         words += ["--train-per-class", "2", "--test-per-class", "1"]
-    module, arguments = (words[1], words[2:]) if words[0] == "-m" else (None, words[1:])
-    sys.argv = [module or words[0], *arguments]
+    sys.argv = words[1:] if words[0] == "-m" else words
     try:
-        if module:
-            runpy.run_module(module, run_name="__main__")
-        else:
-            runpy.run_path(ROOT / words[0], run_name="__main__")
+        runpy.run_module(sys.argv[0].removesuffix(".py"), run_name="__main__")
     except SystemExit as end:
         return end.code
     return None
-
-
-def processes(options: list[str]) -> list[dict[str, str]]:
-    """The environment that `torchrun OPTIONS` gives each process."""
-    [count] = [int(option.removeprefix("--nproc-per-node=")) for option in options if "--nproc-per-node=" in option]
-    job = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": str(count)}
-    return [{**job, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
 def test_the_four_splits_and_the_sequence_have_their_commands():
@@ -127,25 +107,27 @@ def test_every_command_runs(at_home, monkeypatch, capsys):
     train_classifier.train_model(split_type="s0-t10")
     train_EDE_Net.train_model(split_type="s0-t10", rehearsal_size=1000)
     for line in COMMANDS:
-        if line in ELSEWHERE:
+        if line == "python -m tests.benchmark":  # has tests of its own
             continue
         tool, *words = shlex.split(line.replace("seeds=[0, 1, 2]", "seeds=[0]"))  # the others' runs are the same again
-        first = next(index for index, word in enumerate(words) if tool == "python" or not word.startswith("--"))
-        for environment in [{}] if tool == "python" else processes(words[:first]):
+        count = int(words.pop(0).removeprefix("--nproc-per-node=")) if tool == "torchrun" else 1
+        for rank in range(count):
+            job = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": count, "RANK": rank, "LOCAL_RANK": rank}
             with monkeypatch.context() as process:
-                for name, value in environment.items():
-                    process.setenv(name, value)
-                code = run(words[first:])
+                for name in job if tool == "torchrun" else ():
+                    process.setenv(name, str(job[name]))
+                code = run([*words])
             assert code == 0, f"{line}: {capsys.readouterr().err}"
     capsys.readouterr()
     made = {path.name for path in Path("checkpoints").iterdir()}
     assert {"MTIL", "comparison", "ablation_cifar100_s0-t5_rehearsal_2000"} <= made
-    lines_of_python(capsys)
-
-
-def lines_of_python(capsys) -> None:
-    """The README's lines that use a trained network run on what its commands have made."""
-    [code] = [block for language, block in BLOCKS if language == "python"]
+    [code] = [block for language, block in BLOCKS if language == "python"]  # which uses what the commands have made
     with torch.random.fork_rng():
         exec(code, {})
     assert len(ast.literal_eval(capsys.readouterr().out)) == 8
+
+
+@pytest.mark.parametrize(("marker", "sequence"), [("options", False), ("options of the sequence", True)])
+def test_the_tables_of_options_are_those_of_the_code(marker, sequence):
+    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    assert f"<!-- {marker} -->\n{table(sequence)}\n<!-- end of {marker} -->" in page, "put `options.table` there"

@@ -7,18 +7,9 @@ import torch
 
 import train_EDE_Net
 from models import EDENet, cost, resnet18
-from tests.method.runs import (
-    BOUNDS,
-    identical,
-    images_of,
-    networks,
-    noting_trainings,
-    rows,
-    same_exemplars,
-    stopping_every,
-    until_it_ends,
-)
-from tests.models.networks import same_state
+from tests.method import runs
+from tests.method.runs import BOUNDS, identical, images_of, networks, rows, same_exemplars
+from tests.models.networks import changed, same_state
 
 pytestmark = pytest.mark.usefixtures("without_figures")
 
@@ -37,7 +28,7 @@ def ran(finished, without_figures, tmp_path_factory):
     root, found = tmp_path_factory.mktemp("baselines"), {}
     for kind in (*ONE_NETWORK, "der", "concatenate"):
         with pytest.MonkeyPatch.context() as patch:
-            trained = noting_trainings(patch)
+            trained = runs.noting_trainings(patch)
             results = run(finished, root, kind)
         [folder] = root.glob(f"baseline_{kind}_*")
         found[kind] = SimpleNamespace(folder=folder, results=results, trained=trained)
@@ -76,6 +67,7 @@ def test_the_memory_of_replay_and_der_is_that_of_stage_two_and_no_other_has_one(
 @pytest.mark.parametrize("kind", ONE_NETWORK)
 def test_one_network_goes_on_from_task_to_task_with_a_head_that_grows(ran, kind):
     nets, results = [*networks(ran[kind].folder).values()], ran[kind].results
+    assert same_state(nets[0], networks(ran["joint"].folder)["stage_1.pt"]), "the first task is the same for all"
     for t, (net, begun) in enumerate(zip(nets, ran[kind].trained, strict=True)):
         assert (net.classes_per_task, net.widths) == ([BOUNDS[t + 1]], [(4, 6, 8, 10)])
         assert results["parameters"][t] == cost.parameters(resnet18(BOUNDS[t + 1], (4, 6, 8, 10)))
@@ -84,18 +76,12 @@ def test_one_network_goes_on_from_task_to_task_with_a_head_that_grows(ran, kind)
             assert torch.equal(grown[: BOUNDS[t]] if ".head." in name else grown, value)
 
 
-def test_the_first_task_begins_as_stage_one_does_and_is_the_same_for_all_that_train_one_network(ran):
-    first, second = ([EDENet.load(ran[kind].folder / f"stage_{t}.pt") for kind in ONE_NETWORK] for t in (1, 2))
-    assert same_state(first[0], first[1])
-    assert same_state(first[0], first[2])
-    assert not same_state(second[0], second[1])
-    assert not same_state(second[1], second[2])
-
-
 def test_der_freezes_what_it_has_and_is_counted_again_as_reported(ran, finished):
     first, second, _ = networks(ran["der"].folder).values()
-    frozen = [name for name in first.state_dict() if name.startswith("submodels.0.stages") and name.endswith("weight")]
-    assert all(torch.equal(first.state_dict()[name], second.state_dict()[name]) for name in frozen)
+    before = first.submodels[0].state_dict()
+    old, new = (changed(submodel, before) for submodel in second.submodels)
+    assert old == {"head.weight", "head.bias"}, "nor any statistic"
+    assert new == before.keys() - {"mean", "std"}, "the newest began with the weights of the one before, and learned"
     lengths = second.head_rows().norm(dim=1)
     assert lengths[3:].mean().item() == pytest.approx(lengths[:3].mean().item(), rel=1e-5), "the new rows are aligned"
     assert all(parameter.requires_grad for parameter in second.parameters())
@@ -111,6 +97,6 @@ def test_concatenated_logits_are_the_sub_models_side_by_side_and_nothing_is_trai
 
 @pytest.mark.parametrize("kind", ["replay", "der"])
 def test_a_baseline_interrupted_anywhere_ends_up_the_same(ran, finished, tmp_path, monkeypatch, kind):
-    stopping_every(monkeypatch, 3)
-    assert "saved after epoch" in until_it_ends(lambda: run(finished, tmp_path, kind))[0]
+    runs.stopping_every(monkeypatch, 3)
+    assert "saved after epoch" in runs.until_it_ends(lambda: run(finished, tmp_path, kind))[0]
     assert identical(ran[kind].folder, next(tmp_path.glob("baseline_*")))

@@ -21,33 +21,18 @@ def grown() -> DERNet:
     return net
 
 
-def test_one_linear_layer_over_all_features():
+def test_one_linear_layer_over_all_features_whose_new_rows_are_scaled_to_the_mean_length_of_the_old():
     net, images = grown().eval(), torch.rand(4, 3, 16, 16)
-    bias = sum(submodel.head.bias for submodel in net.submodels)
-    torch.testing.assert_close(net(images), net.features(images) @ net.head_rows().T + bias)
-    assert net.num_classes == 5
-    assert torch.equal(bias, net.submodels[0].head.bias), "one bias is enough"
-    torch.testing.assert_close(WithAuxiliary(net, new=3, seed=0)(images)[0], net(images))
-
-
-def test_old_extractors_are_frozen_and_the_linear_layer_is_not():
-    net = grown().train()
-    old, new = net.submodels
-    trained = {name for name, parameter in old.named_parameters() if parameter.requires_grad}
-    assert trained == {"head.weight", "head.bias"}
-    assert all(parameter.requires_grad for parameter in new.parameters())
-    assert not old.stem_bn.training
-    assert new.stem_bn.training
-
-
-def test_alignment_gives_new_rows_the_mean_length_of_the_old():
-    net = grown()
     net.submodels[1].head.weight.data[2:] *= 7
     before = net.head_rows().detach().clone()
     net.align(2)
     lengths = net.head_rows().norm(dim=1)
     assert lengths[2:].mean().item() == pytest.approx(lengths[:2].mean().item(), rel=1e-5)
     assert torch.equal(net.head_rows()[:2], before[:2])
+    bias = net.submodels[0].head.bias  # one is enough
+    torch.testing.assert_close(net(images), net.features(images) @ net.head_rows().T + bias)
+    assert net.num_classes == 5
+    torch.testing.assert_close(WithAuxiliary(net, new=3, seed=0)(images)[0], net(images))
 
 
 def test_auxiliary_loss_takes_all_old_classes_for_one():

@@ -9,7 +9,6 @@ import trainMTIL
 from models import EDENet
 from tests.method.runs import answers, images_of, networks, noting_trainings
 from tests.models.networks import same_state
-from utils.method import sequence
 from utils.running.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("without_figures")
@@ -17,37 +16,16 @@ pytestmark = pytest.mark.usefixtures("without_figures")
 NAMES = ["mnist", "svhn", "cifar10"]
 
 
-def joining(finished, root, names=NAMES, **more):
-    options = {**finished.options, "checkpoint_root": str(root), **more}
-    return trainMTIL.train_EDE_Net(names, **{"num_per_class": 2, **options})
-
-
-@pytest.fixture
-def copied(finished_sequence, tmp_path):
-    shutil.copytree(finished_sequence.root, tmp_path, dirs_exist_ok=True)
-    return tmp_path
-
-
-def folder_in(root):
-    return root / "MTIL" / "EDE_Net_resnet18"
-
-
-def test_names_are_known_in_any_spelling_and_once():
-    assert sequence.known_names(["MNIST", "SVNH", "Cifar10"]) == NAMES
-    for wrong in (["mnist", "MNIST"], ["mnist", "imagenet"], "mnist", []):
-        with pytest.raises(UserError):
-            sequence.known_names(wrong)
-
-
 def test_stage_one_trains_each_set_alone_supervised_digits_without_a_flip(finished_sequence, tmp_path, monkeypatch):
-    trainings = noting_trainings(monkeypatch)
-    trainMTIL.train_MTIL_classifier(NAMES, **{**finished_sequence.options, "checkpoint_root": str(tmp_path)})
+    trainings, options = noting_trainings(monkeypatch), {**finished_sequence.options, "checkpoint_root": str(tmp_path)}
+    trainMTIL.train_MTIL_classifier(["MNIST", "SVNH", "Cifar10"], **options)
+    assert [path.name for path in sorted(tmp_path.rglob("*.pt"))] == [f"model_{name}.pt" for name in sorted(NAMES)]
     assert [len(each.batches.parts) for each in trainings] == [1, 1, 1]
     assert [each.batches.parts[0].transform.flip for each in trainings] == [False, False, True]
     with pytest.raises(UserError, match="num_class=9, but mnist has 10 classes"):
-        trainMTIL.train_MTIL_classifier("MNIST", **{**finished_sequence.options, "num_class": 9})
+        trainMTIL.train_MTIL_classifier("MNIST", **options, num_class=9)
     with pytest.raises(UserError, match="num_per_class=13, but a class of mnist has 12 training images"):
-        joining(finished_sequence, tmp_path, num_per_class=13)
+        trainMTIL.train_EDE_Net(NAMES, **options, num_per_class=13)
 
 
 def test_joined_networks_have_thirty_outputs_told_apart_without_a_task_label(finished_sequence):
@@ -59,27 +37,27 @@ def test_joined_networks_have_thirty_outputs_told_apart_without_a_task_label(fin
         images, labels = images_of(finished_sequence.options, "test", name)
         right = answers(net, images) == 10 * number + labels
         assert found["accuracy_matrix"][-1][number] == pytest.approx(100 * float(right.double().mean()))
-    assert same_state(
-        nets["model_mnist_2.pt"].submodels[0], networks(finished_sequence.classifier, "model_mnist")["model_mnist.pt"]
-    )
+    alone = networks(finished_sequence.classifier)
+    assert same_state(nets["model_mnist_2.pt"].submodels[0], alone["model_mnist.pt"])
 
 
 def test_stage_two_is_fine_tuned_on_exemplars_of_every_set_with_a_floor_on_updates(
-    finished_sequence, copied, monkeypatch
+    finished_sequence, tmp_path, monkeypatch
 ):
-    trainings = noting_trainings(monkeypatch)
-    results = joining(finished_sequence, copied, num_per_class=1, min_updates=3, finetune_epochs=2)
+    folder = shutil.copytree(finished_sequence.root, tmp_path / "root") / "MTIL" / "EDE_Net_resnet18"
+    trainings, options = noting_trainings(monkeypatch), finished_sequence.options
+    results = trainMTIL.train_EDE_Net(NAMES, 1, **{**options, "checkpoint_root": str(tmp_path / "root")})
     runs = {each["configuration"]["num_per_class"]: each for each in results["runs"]}
     assert runs[1]["updates"] == [0, 3, 3]
     for count, each in zip((2, 3), trainings, strict=True):
-        parts, kept = each.batches.parts, EDENet.load(folder_in(copied) / f"model_{'_'.join(NAMES[:count])}_1.pt").meta
+        parts, kept = each.batches.parts, EDENet.load(folder / f"model_{'_'.join(NAMES[:count])}_1.pt").meta
         assert [part.labels.tolist() for part in parts] == [[*range(10 * k, 10 * k + 10)] for k in range(count)]
         assert torch.equal(torch.cat([part.images for part in parts]), kept["exemplars"]["images"])
         assert [part.transform.flip for part in parts] == [False, False, True][:count]
         assert (sum(part.size for part in parts), each.batches.steps_per_epoch) == (min(32, 10 * count), 1)
         assert each.schedule.epochs == 3, "one batch an epoch"
     assert max(part.size for part in parts) - min(part.size for part in parts) <= 1, "of each set as many"
-    few, more = (EDENet.load(folder_in(copied) / f"model_mnist_svhn_cifar10_{count}.pt").meta for count in (1, 2))
+    few, more = (EDENet.load(folder / f"model_mnist_svhn_cifar10_{count}.pt").meta for count in (1, 2))
     for label in range(30):
         one, two = (each["exemplars"]["indices"][each["exemplars"]["labels"] == label] for each in (few, more))
         assert one.tolist() == two[:1].tolist(), "more exemplars begin with the fewer"

@@ -3,67 +3,47 @@
 import pytest
 import torch
 
-from models import EDENet, resnet18
+from models import resnet18
 from models.cost import flops, parameters
-from tests.models.networks import WIDTHS, joined, network, same_state, state_of
+from tests.models.networks import joined, same_state, state_of
 
 
-def flops_by_hand(widths, classes, size=32):
-    """Two operations for every weight and output pixel of a convolution, two for every weight of the linear head."""
-    total, channels = 2 * 3 * 9 * widths[0] * size**2, widths[0]
+def by_hand(widths, classes, size=32):
+    """(FLOPs, parameters), of which two FLOPs for every weight and output pixel of a convolution or of the head."""
+    stem, channels = 9 * 3 * widths[0], widths[0]
+    operations, weights = 2 * stem * size**2, stem + 2 * channels
     for stage, width in enumerate(widths):
-        pixels = (size // 2**stage) ** 2
+        kernels = [9 * inputs * width for inputs in (channels, width, width, width)]
         if stage > 0:
-            total += 2 * channels * width * pixels  # the 1×1 shortcut
-        for inputs in (channels, width, width, width):
-            total += 2 * 9 * inputs * width * pixels
+            kernels.append(channels * width)  # the 1×1 shortcut
+        operations += 2 * sum(kernels) * (size // 2**stage) ** 2
+        weights += sum(kernels) + 2 * width * len(kernels)  # each with a batch-norm
         channels = width
-    return total + 2 * channels * classes
+    return operations + 2 * channels * classes, weights + (channels + 1) * classes
 
 
-def parameters_by_hand(widths, classes):
-    total, channels = 3 * 9 * widths[0] + 2 * widths[0], widths[0]
-    for stage, width in enumerate(widths):
-        if stage > 0:
-            total += channels * width + 2 * width
-        for inputs in (channels, width, width, width):
-            total += 9 * inputs * width + 2 * width
-        channels = width
-    return total + channels * classes + classes
+@pytest.mark.parametrize(
+    ("widths", "classes", "size"), [((64, 128, 256, 512), 10, 32), ((5, 7, 11, 13), 3, 64), ((13, 11, 7, 5), 3, 32)]
+)
+def test_flops_and_parameters_are_those_of_all_convolutions_batch_norms_and_the_head(widths, classes, size):
+    model = resnet18(classes, widths)
+    assert (flops(model, size), parameters(model)) == by_hand(widths, classes, size)
+    assert classes < 10 or parameters(model) == 11_173_962, "the full network"
 
 
-def test_the_full_network_has_11_173_962_parameters_for_ten_classes():
-    assert parameters(resnet18(10)) == 11_173_962 == parameters_by_hand((64, 128, 256, 512), 10)
-
-
-@pytest.mark.parametrize(("widths", "classes", "size"), [((64, 128, 256, 512), 10, 32), ((5, 7, 11, 13), 3, 64)])
-def test_flops_are_those_of_all_convolutions_and_the_head(widths, classes, size):
-    assert flops(resnet18(classes, widths), size) == flops_by_hand(widths, classes, size)
-
-
-def test_an_ede_net_costs_what_its_sub_models_cost():
-    net = EDENet([resnet18(3, WIDTHS), resnet18(2, (3, 4, 5, 6))])
-    assert flops(net) == flops_by_hand(WIDTHS, 3) + flops_by_hand((3, 4, 5, 6), 2)
-    assert parameters(net) == parameters_by_hand(WIDTHS, 3) + parameters_by_hand((3, 4, 5, 6), 2)
-
-
-def test_the_counter_runs_where_old_versions_of_torch_count_too():
-    """Under `inference_mode` those of 2.4 and 2.5 count nothing."""
-    model, modes = network(), []
-    model.register_forward_hook(lambda *_: modes.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled())))
-    flops(model)
-    assert modes == [(False, False)]
-
-
-def test_measuring_leaves_the_network_as_it_was():
-    model = joined(3, 2)
+def test_an_ede_net_costs_what_its_sub_models_cost_and_measuring_leaves_it_as_it_was():
+    model, modes = joined(3, 2), []
     model.submodels[0].train()
     model.submodels[1].requires_grad_(False)
-    before, random = state_of(model), torch.get_rng_state()
-    modes = [module.training for module in model.modules()]
-    assert flops(model) > 0
-    assert parameters(model) == sum(map(parameters, model.submodels)) > parameters_by_hand(WIDTHS, 3), "frozen ones too"
+    before, random, trains = state_of(model), torch.get_rng_state(), [each.training for each in model.modules()]
+    hook = model.register_forward_hook(
+        lambda *_: modes.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
+    )
+    costs = zip(by_hand((2, 3, 4, 5), 3), by_hand((2, 3, 4, 6), 2), strict=True)
+    assert (flops(model), parameters(model)) == tuple(map(sum, costs)), "frozen ones too"
+    assert modes == [(False, False)], "under inference_mode torch 2.4 and 2.5 count nothing"
+    hook.remove()
     assert same_state(before, model)
     assert torch.equal(random, torch.get_rng_state())
-    assert [module.training for module in model.modules()] == modes
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert [each.training for each in model.modules()] == trains
+    assert not any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())

@@ -1,11 +1,13 @@
 """Students that begin with their teacher's strongest channels."""
 
-import pytest
 import torch
 from torch import nn
 
 from models.inherit import inherit, residual_norms, strongest
 from models.resnet import ResNet18, resnet18
+from tests.models.networks import same_state, state_of
+
+IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def teacher(widths=(6, 8, 10, 12)) -> ResNet18:
@@ -19,26 +21,16 @@ def teacher(widths=(6, 8, 10, 12)) -> ResNet18:
     return model.eval()
 
 
-def test_same_widths_give_the_same_network():
-    model = teacher()
-    student = inherit(model, model.widths).eval()
-    images = torch.rand(3, 3, 16, 16)
-    assert torch.equal(student(images), model(images))
-
-
 def test_channels_without_effect_are_left_behind_without_a_trace():
     """Silenced channels (γ, β = 0) are the weakest, and without them the network computes what it did."""
     model, keep = teacher(), (4, 5, 6, 7)
     silent = torch.Generator().manual_seed(2)
     for stage, norms, width in zip(model.stages, residual_norms(model), keep, strict=True):
-        gone = torch.randperm(len(norms[0].weight), generator=silent)[width:]
-        for norm in norms:
-            norm.weight.data[gone], norm.bias.data[gone] = 0, 0
-        for block in stage:
-            gone = torch.randperm(len(block.bn1.weight), generator=silent)[width:]
-            block.bn1.weight.data[gone], block.bn1.bias.data[gone] = 0, 0
-    images = torch.rand(3, 3, 16, 16)
-    torch.testing.assert_close(inherit(model, keep).eval()(images), model(images))
+        for together in [norms, *[[block.bn1] for block in stage]]:
+            gone = torch.randperm(len(together[0].weight), generator=silent)[width:]
+            for norm in together:
+                norm.weight.data[gone], norm.bias.data[gone] = 0, 0
+    torch.testing.assert_close(inherit(model, keep).eval()(IMAGES), model(IMAGES))
 
 
 def test_the_strongest_by_summed_scale():
@@ -48,17 +40,12 @@ def test_the_strongest_by_summed_scale():
     assert strongest(norms, 2).tolist() == [1, 2]
 
 
-def test_the_teacher_stays_as_it_is():
+def test_same_widths_give_the_same_network_and_the_teacher_stays_as_it_is():
     model = teacher()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    student = inherit(model, (3, 3, 3, 3))
-    student.stem.weight.data.fill_(7)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert student.widths == (3, 3, 3, 3)
+    before, student = state_of(model), inherit(model, model.widths).eval()
+    assert torch.equal(student(IMAGES), model(IMAGES))
     assert all(parameter.requires_grad for parameter in student.parameters())
-
-
-@pytest.mark.parametrize("buffer", ["mean", "std"])
-def test_normalisation_is_inherited(buffer):
-    model = teacher()
-    assert torch.equal(getattr(inherit(model, (3, 3, 3, 3)), buffer), getattr(model, buffer))
+    for parameter in student.parameters():
+        parameter.data.fill_(7)
+    assert same_state(before, model)
+    assert inherit(model, (3, 3, 3, 3)).widths == (3, 3, 3, 3)

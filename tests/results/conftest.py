@@ -3,16 +3,15 @@
 from contextlib import contextmanager
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from utils.results import plotting
-from utils.running import storage
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures drawn in a test by their names, as matplotlib has them; no picture is rendered or written."""
-    from matplotlib.figure import Figure
-
+    """The figures drawn in a test by their names, as matplotlib has them; what is written is empty."""
     found = {}
     picture = plotting.picture
 
@@ -24,13 +23,9 @@ def drawn(monkeypatch):
 
     monkeypatch.setattr(plotting, "picture", noted)
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **more: None)
-    write = storage.write_bytes
-    monkeypatch.setattr(storage, "write_bytes", lambda path, content: content and write(path, content))
     return found
 
 
-def words(figure) -> list[str]:
-    """All words in a figure, each text on one line."""
-    from matplotlib.text import Text
-
-    return [" ".join(text.get_text().split()) for text in figure.findobj(Text) if text.get_text()]
+def words(figure) -> str:
+    """All words in a figure, on one line."""
+    return " ".join(word for text in figure.findobj(Text) for word in text.get_text().split())

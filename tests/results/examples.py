@@ -6,12 +6,7 @@ SPLIT = {"dataset": "cifar100", "split_type": "s0-t3", "split_list": [0, 3, 6, 9
 CONFIGURATION = {**SPLIT, "mixmatch": True, "prune": True, "selection": "validation", "recipe": "demo"}
 STAGE_ONE = {**CONFIGURATION, "lambda_u": 10.0, "weight_decay": 0.0005}
 STAGE_TWO = {**CONFIGURATION, "rehearsal_size": 30, "weight_decay": 0.0005, "finetune_lr": 0.002}
-
-
-def history(epochs, first_loss=2.0, judged=False):
-    """Losses that fall, and accuracies where they are asked for."""
-    entries = [{"epoch": n, "loss": first_loss / n, "lr": 0.1} for n in range(1, epochs + 1)]
-    return [{**entry, "accuracy": 10.0 * entry["epoch"]} if judged else entry for entry in entries]
+SEQUENCE = ["mnist", "svhn", "cifar10"]
 
 
 def network(task, width=16, **more):
@@ -20,36 +15,24 @@ def network(task, width=16, **more):
         "widths": [width, 2 * width, 4 * width, 8 * width],
         "parameters": 1000 * width * width,
         "flops": 10_000 * width * width,
-        "selected_epoch": 2,
-        "selection_accuracy": 70.0 + task,
         "test_accuracy": 60.0 + task + width / 4,
         "seconds": 5.0,
-        "history": history(3, 2.0 + task, judged=True),
+        "history": [{"epoch": n, "loss": (2.0 + task) / n, "lr": 0.1, "accuracy": 10.0 * n} for n in (1, 2, 3)],
         **more,
     }
 
 
-def compression(task):
-    """Results of a compression whose first round was accepted and whose second was not."""
-    rounds = [network(task, 8, accepted=True), network(task, 4, accepted=False)]
-    return {**network(task, 8), "rounds": rounds}
-
-
-def stage_one(compressed=True, tasks=3, **options):
-    """Content of stage one's results.json."""
-    found = [
-        {
-            "task": f"{3 * task}to{3 * task + 3}",
-            "classes": [f"class {3 * task + label}" for label in range(3)],
-            "before": network(task),
-            "after": compression(task) if compressed else None,
-        }
-        for task in range(tasks)
-    ]
+def stage_one(**options):
+    """Content of stage one's results.json: of every compression, the first round was accepted and the second not."""
+    found = []
+    for task in range(3):
+        rounds = [network(task, 8, accepted=True), network(task, 4, accepted=False)]
+        after = {**network(task, 8), "rounds": rounds}
+        found.append({"task": f"{3 * task}to{3 * task + 3}", "before": network(task), "after": after})
     return report.stage_one({**STAGE_ONE, **options}, found)
 
 
-def stage(task, seed=0):
+def stage(task, seed=0, **more):
     """Results of the stage after a task: of 100 test images a task."""
     correct = [70 - 10 * (task - i) + seed for i in range(task + 1)]
     return {
@@ -61,7 +44,8 @@ def stage(task, seed=0):
         "parameters": 64_000 * (task + 1),
         "flops": 640_000 * (task + 1),
         "seconds": 2.0 * task,
-        "history": history(2, 3.0 + task) if task else [],
+        "history": [{"epoch": n, "loss": (3.0 + task) / n, "lr": 0.1} for n in (1, 2)] if task else [],
+        **more,
     }
 
 
@@ -81,32 +65,23 @@ def baseline(kind, seed=0, **options):
     return stage_two(seed=seed, stage_one=None, configuration=own, **options)
 
 
-SEQUENCE = ["mnist", "svhn", "cifar10"]
+def of_sequence(results, **options):
+    """JSON file of a network of the sequence, of either stage."""
+    configuration = {"selection": "validation", "seed": 0, "class_order": None, "recipe": "demo", **options}
+    return {"made_from": {"classes": [*"0123456789"]}, "configuration": configuration, "results": results}
 
 
-def classifier(name, **options):
-    """JSON file of a network of the sequence's stage one."""
-    configuration = {"dataset": name, "selection": "validation", "seed": 0, "class_order": None, "recipe": "demo"}
-    return {
-        "made_from": {"classes": [*"0123456789"]},
-        "configuration": {**configuration, **options},
-        "results": network(0),
-    }
+def sequence_one(**options):
+    """Content of the results.json of the sequence's stage one, of which one network has these options."""
+    *others, last = SEQUENCE
+    networks = [of_sequence(network(0), dataset=name) for name in others]
+    return report.sequence_one([*networks, of_sequence(network(0), dataset=last, **options)])
 
 
 def joined(names, count, correct, **options):
     """JSON file of a joined network with these counts of correct images, of 100 a data set."""
-    results = {
-        **stage(len(names) - 1),
-        "correct": correct,
-        "within": [90] * len(names),
-        "elsewhere": [index + count for index in range(len(names))],
-        "updates": 200,
-        "alone": [99.0, 90.0, 80.0][: len(names)],
-    }
-    configuration = {**classifier("")["configuration"], "data_list": names, "num_per_class": count, **options}
-    del configuration["dataset"]
-    return {"made_from": {"classes": [*"0123456789"]}, "configuration": configuration, "results": results}
+    results = stage(len(names) - 1, correct=correct, updates=200, alone=[99.0, 90.0, 80.0][: len(names)])
+    return of_sequence(results, data_list=names, num_per_class=count, **options)
 
 
 def sequence_two():
@@ -117,7 +92,6 @@ def sequence_two():
             joined(SEQUENCE[:2], 5, [70, 60]),
             joined(SEQUENCE[:1], 5, [90]),
             joined(SEQUENCE, 1, [30, 20, 10]),  # of which the first network is missing
-            joined(SEQUENCE[:2], 1, [50, 40]),
             joined(SEQUENCE[1:2], 1, [80]),
             joined([SEQUENCE[1], SEQUENCE[0]], 1, [50, 40], selection="test", dataset_stand_in=True),
         ]

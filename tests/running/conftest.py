@@ -1,18 +1,12 @@
-"""What the tests of a run share: a run of a folder."""
+"""What the tests of a run share: a run of a folder, networks that take no training, and what a folder then holds."""
+
+from pathlib import Path
 
 import pytest
-import torch
 
-from utils.running.interrupt import Interruption
+from tests.models.networks import network
 from utils.running.options import settings
 from utils.running.run import Run
-
-torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _no_interruption(monkeypatch):
-    monkeypatch.setattr(Interruption, "requested", None)
 
 
 @pytest.fixture
@@ -24,3 +18,17 @@ def a_run(tmp_path):
         return Run(tmp_path / name, chosen, {"seed": chosen.seed}, own, siblings)
 
     return make
+
+
+def save(run: Run, name: str, results: dict | None = None, seed: int = 0, **made_from):
+    """What a training would leave under this name, if it is not done."""
+    artefact = run.artefact(name, made_from)
+    if not artefact.done:
+        artefact.save(network(seed=seed), results or {"test_accuracy": 50.0})
+    return artefact
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files of a run but its log, its lock and its curves."""
+    found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if not name.startswith((".lock", "log", "events"))}

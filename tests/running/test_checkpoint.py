@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,33 +25,20 @@ def read(path):
     return checkpoint.read(path, "training")
 
 
-class Elsewhere(torch.Tensor):
-    """Stands for a tensor on a GPU: it says so when it is saved."""
-
-    @classmethod
-    def __torch_function__(cls, function, types, arguments=(), options=None):
-        if function is torch.Tensor.cpu:
-            return torch.ones(2)
-        return super().__torch_function__(function, types, arguments, options or {})
-
-
-def test_fault_5_tensors_are_saved_on_the_cpu(path):
-    path.write_bytes(checkpoint.packed("training", {"a": [{"b": (torch.zeros(2).as_subclass(Elsewhere),)}]}))
+def test_fault_5_tensors_are_saved_on_the_cpu(path, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: torch.ones(2))  # stands for the copy of one on a GPU
+    path.write_bytes(checkpoint.packed("training", {"a": [{"b": (torch.zeros(2),)}]}))
     assert torch.equal(torch.load(path, weights_only=True)["a"][0]["b"][0], torch.ones(2))
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
 @pytest.mark.parametrize("failing", ["replace", "fsync"])
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, failing, error):
-    path = tmp_path / "file"
-    for before in (None, b"old"):
-        if before:
-            path.write_bytes(before)
-        with monkeypatch.context() as patch:
-            patch.setattr(os, failing, lambda *arguments: (_ for _ in ()).throw(error))
-            with pytest.raises(type(error), match=r"file'$|^$"):
-                storage.write_bytes(path, b"new")
-        assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == ({"file": before} if before else {})
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(os, failing, Mock(side_effect=error))
+    with pytest.raises(type(error), match=r"file'$|^$"):
+        storage.write_bytes(tmp_path / "file", b"new")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"file": b"old"}
 
 
 def test_the_new_file_is_whole_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
@@ -66,19 +54,11 @@ def test_the_new_file_is_whole_before_it_takes_the_old_ones_place(tmp_path, monk
     assert seen == [b"old", (b"old", b"new")]
 
 
-# --- what cannot be read
-
-
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x02}q\x00.", b"(" * 50])
 def test_what_is_no_checkpoint_is_named(path, refusal, content):
     path.unlink() if content is None else path.write_bytes(content)
     assert str(path) in refusal(read, path)
     assert str(path.parent) in refusal(read, path.parent)
-
-
-def test_another_kind_is_named(path, refusal):
-    assert checkpoint.fingerprint(checkpoint.read(path)["model"]) == checkpoint.fingerprint(CONTENT["model"])
-    assert "training" in refusal(checkpoint.read, path, "ede_net")
 
 
 def test_2_a_flipped_or_missing_byte_never_gives_other_weights(path, refusal):

@@ -9,42 +9,18 @@ import train_classifier
 from utils.running import command, options
 from utils.running.options import OPTIONS, RECIPES, settings
 
-# METHOD.md's table, stage one · distillation · stage two of CIFAR-100, and the paragraphs below it.
+# METHOD.md's table, stage one · distillation · stage two of CIFAR-100, and the paragraphs below it, row by row.
 PAPER = {
-    **dict.fromkeys(("lr", "distill_lr", "finetune_lr", "weight_decay"), 5e-4),
-    "epochs": 400,
-    "distill_epochs": 400,
-    "finetune_epochs": 50,
-    "finetune_batch_size": 64,
-    "batch_size": 128,
-    "unlabeled_batch_size": 64,
-    "unlabeled_views": 2,
-    "padding": 4,
-    "rotation": 5.0,
-    "finetune_rotation": 10.0,
-    "clip_norm": 5.0,
-    "widths": (64, 128, 256, 512),
-    "sharpening": 0.5,
-    "alpha": 0.75,
-    "lambda_u": 10.0,
-    "percent": 0.5,
-    "max_accuracy_loss": 4.0,
-    "min_width": 8,
-    "max_rounds": 8,
-    "temperature": 2.0,
-    "validation_fraction": 0.1,
-    "selection": "validation",
-    "exemplars": "random",
-    "unlabeled": "cifar10",
-    "class_order": None,
-    "finetune": "all",
-    "dataset": "cifar100",
-    "image_size": 32,
-    "data_root": "data",
-    "checkpoint_root": "checkpoints",
-    "device": "auto",
-    "seed": 0,
-}
+    "lr": 5e-4, "distill_lr": 5e-4, "finetune_lr": 5e-4, "weight_decay": 5e-4,
+    "epochs": 400, "distill_epochs": 400, "finetune_epochs": 50,
+    "batch_size": 128, "unlabeled_batch_size": 64, "unlabeled_views": 2, "finetune_batch_size": 64,
+    "padding": 4, "rotation": 5.0, "finetune_rotation": 10.0,
+    "clip_norm": 5.0, "widths": (64, 128, 256, 512),
+    "sharpening": 0.5, "alpha": 0.75, "lambda_u": 10.0,
+    "percent": 0.5, "max_accuracy_loss": 4.0, "min_width": 8, "max_rounds": 8, "temperature": 2.0,
+    "validation_fraction": 0.1, "selection": "validation",
+    "exemplars": "random", "unlabeled": "cifar10", "class_order": None, "finetune": "all",
+}  # fmt: skip
 SEQUENCE = {"widths": (64, 128, 128, 128), "epochs": 150, "finetune_epochs": 20, "min_updates": 200, "batch_size": 128}
 
 
@@ -62,45 +38,22 @@ def test_a_recipes_values_are_accepted_and_an_option_goes_before_them(recipe):
         options.require_arguments(**{name: getattr(made, name) for name in options.names(sequence)})
 
 
-@pytest.mark.parametrize(("wrong", "near"), [("epoch", "epochs"), ("splt_type", "split_type"), ("purne", "prune")])
-def test_a_mistyped_name_is_answered_with_the_nearest_of_options_and_arguments(refusal, wrong, near):
-    message = refusal(command.parse_call, f"train_model({wrong}=1)", [train_classifier.train_model])
-    assert f'unknown option "{wrong}": did you mean "{near}"' in message
-
-
-def test_what_has_no_meaning_in_the_sequence_is_refused_there(refusal):
-    assert "class_order" in refusal(settings, {"class_order": 1993}, sequence=True)
-
-
-WRONG = [None, True, -1, 0.5, "x", "", [], [0], {}, float("nan"), float("inf"), 10**9, 10**400, "a\0b", "x" * 2000]
-TEXTS = ("data_root", "dataset", "checkpoint_root", "classifier_root", "device", "unlabeled")
-
-
-def accepted(name: str) -> list:
-    """The odd values that are good ones for an option of this kind."""
-    kind = type(OPTIONS[name].default)
-    more = {"classifier_root": [None], "class_order": [None, 10**9, [], [0]], "seed": [10**9]}
-    return more.get(name, []) + (["x"] if name in TEXTS else []) + {bool: [True], float: [0.5]}.get(kind, [])
-
-
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_has_a_range_and_refuses_the_rest_by_name(refusal, name):
     """Issue 13.11: no value that loops for ever or takes all memory."""
-    for value in WRONG:
-        if any(value is each or (value == each and type(value) is type(each)) for each in accepted(name)):
-            settings({name: value})
-        else:
-            message = refusal(settings, {name: value})
-            assert message.startswith(f"{name}=")
-            assert OPTIONS[name].check.words in message or name == "recipe"
-            assert len(message) < 500
+    for value in (-1, 2**32, 10**400, float("nan"), float("inf"), "", "a\0b", "x" * 2000, [-1], {}):
+        message = refusal(settings, {name: value})
+        assert message.startswith(f"{name}=")
+        assert OPTIONS[name].check.words in message or name == "recipe"
+        assert len(message) < 500
 
 
 @pytest.mark.parametrize(
     "wrong",
     [{"unlabeled_views": 10**6}, {"padding": 10**9}, {"widths": [2**63] * 4}, {"widths": (1, 2, 3, True)},
      {"seed": 2**32}, {"finetune_batch_size": 1}, {"batch_size": 0}, {"sharpening": 1e-9}, {"lambda_u": 1e308},
-     {"lr": 1e300}, {"image_size": 15}, {"prune": 1}, {"seeds": [0, 0]}, {"seeds": 3}, {"kind": "replai"}],
+     {"lr": 1e300}, {"image_size": 15}, {"prune": 1}, {"seeds": [0, 0]}, {"seeds": 3}, {"kind": "replai"},
+     {"lr": True}, {"epochs": 0.5}, {"epochs": None}, {"amp": "x"}, {"data_root": 5}],
     ids=str,
 )  # fmt: skip
 def test_what_no_training_survives_is_refused(refusal, wrong):
@@ -136,9 +89,3 @@ def test_a_printed_command_is_the_call_again(given):
     parsed = command.parse_call(text, [train_classifier.train_model])
     assert {name: parsed.keywords.pop(name) for name in call} == call
     assert settings(parsed.keywords) == made
-
-
-def test_the_table_has_every_option():
-    lines = options.table().splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert [line.split("`")[1] for line in lines[2:]] == list(OPTIONS)

@@ -40,12 +40,10 @@ SEQUENCE = {**SHARED, "batch_size": 8, "finetune_epochs": 4, "min_updates": 1}
 NAMES = ["MNIST", "SVNH"]
 STAGE_ONE = "classifier_cifar100_s0-t2_resnet18_mixmatch"
 
-Command = tuple[str, str]
 
-
-def commands(kind: str, data: Path, root: Path, **more: object) -> list[Command]:
+def commands(kind: str, data: Path, root: Path) -> list[tuple[str, str]]:
     """Both stages of a "split" of two tasks of two classes, or of a "sequence" of two data sets: (script, call)."""
-    options = {**(SPLIT if kind == "split" else SEQUENCE), "data_root": str(data), "checkpoint_root": str(root), **more}
+    options = {**(SPLIT if kind == "split" else SEQUENCE), "data_root": str(data), "checkpoint_root": str(root)}
     given = ", ".join(f"{name}={value!r}" for name, value in options.items())
     if kind == "split":
         scripts = ("train_classifier.py", "train_EDE_Net.py")
@@ -79,7 +77,7 @@ def _main(script: str, call: str, out: str, err: str, largest_file: int | None, 
 class Script:
     """One start of `python SCRIPT 'CALL'`, its output in the files `out` and `err` of `folder`."""
 
-    def __init__(self, folder: Path, command: Command, largest_file: int | None = None, **environment: str):
+    def __init__(self, folder: Path, command: tuple[str, str], largest_file: int | None = None, **environment: str):
         folder.mkdir(parents=True, exist_ok=True)
         self._out, self._err = folder / "out", folder / "err"
         for path in (self._out, self._err):
@@ -88,25 +86,16 @@ class Script:
         self.process = FORKED.Process(target=_main, args=arguments, daemon=True)
         self.process.start()
 
-    @property
-    def out(self) -> str:
-        return self._out.read_text(encoding="utf-8")
+    out = property(lambda self: self._out.read_text(encoding="utf-8"))
+    err = property(lambda self: self._err.read_text(encoding="utf-8"))
 
-    @property
-    def err(self) -> str:
-        return self._err.read_text(encoding="utf-8")
-
-    def after(self, epochs: int, share: float = 0.0) -> bool:
-        """Waits for so many epochs and this share of the next; False if the process ended before."""
+    def after(self, epochs: int, seconds: float = 0.0) -> bool:
+        """Waits for so many epochs, and then for so long; False if the process ended before."""
         deadline = time.monotonic() + PATIENCE
-        last, length = None, 0.1
-        for number in range(1, epochs + 1):
-            while self.out.count(": epoch ") < number and self.process.is_alive():
-                assert time.monotonic() < deadline, self.out + self.err
-                time.sleep(0.002)
-            now = time.monotonic()
-            last, length = now, length if last is None else now - last
-        time.sleep(share * length)
+        while self.out.count(": epoch ") < epochs and self.process.is_alive():
+            assert time.monotonic() < deadline, self.out + self.err
+            time.sleep(0.002)
+        time.sleep(seconds)
         return self.process.is_alive()
 
     def signal(self, number: int) -> None:
@@ -120,14 +109,14 @@ class Script:
         return self.process.exitcode
 
 
-def run(folder: Path, command: Command) -> Script:
+def run(folder: Path, command: tuple[str, str]) -> Script:
     """Runs it to its end, which has to be a good one."""
     started = Script(folder, command)
     assert started.wait() == 0, started.out + started.err
     return started
 
 
-def team(folder: Path, command: Command) -> list[Script]:
+def team(folder: Path, command: tuple[str, str]) -> list[Script]:
     """Starts what `torchrun --nproc-per-node=2` starts, the output of each process in a folder of its own."""
     job = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2"}
     return [Script(folder / rank, command, **job, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]

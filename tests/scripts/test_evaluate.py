@@ -1,19 +1,17 @@
-"""What saved networks say again of the test images and of an image file; one's own images from end to end."""
+"""What saved networks say again of the test images and of an image file."""
 
 import json
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from processes import SPLIT
 
-import train_classifier
 import train_EDE_Net
 import trainMTIL
 from datasets import augment, catalog
 from models import EDENet
+from utils.results import evaluate
 from utils.running import checkpoint, storage
 from utils.running.errors import UserError
 
@@ -56,6 +54,8 @@ def test_a_folder_without_such_networks_is_named_and_nothing_in_it_called_damage
         with pytest.raises(UserError, match=folder.name) as caught:
             evaluated(folder)
         assert "damaged" not in str(caught.value)
+    with pytest.raises(UserError, match="folder:PATH"):  # whose data lie where only the user knows
+        evaluate.tested({"image_size": 16}, {"dataset": "folder-flowers"}, "data", None)
 
 
 def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(finished, stand_in, tmp_path, capsys):
@@ -70,27 +70,3 @@ def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(finished,
         assert each["probability"] == pytest.approx(float(expected[each["output"]]), abs=1e-5)
         assert each["class"] == test.class_names[each["output"]]
     assert found[0]["class"] in capsys.readouterr().out
-
-
-def test_own_images_go_through_both_stages_evaluation_and_prediction(data, tmp_path, without_figures):
-    random = np.random.default_rng(0)
-    for part, count in (("train", 4), ("test", 2)):
-        for index, name in enumerate(("daisy", "rose", "tulip", "violet")):
-            folder = tmp_path / "flowers" / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = random.integers(60 * index, 60 * index + 60, (20, 24, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{number}.png")
-    dataset = f"folder:{tmp_path / 'flowers'}"
-    options = {**SPLIT, "dataset": dataset, "image_size": 16, "epochs": 1, "finetune_epochs": 1}
-    options |= {"data_root": str(data), "checkpoint_root": str(tmp_path / "root")}
-    train_classifier.train_model(**options)
-    train_EDE_Net.train_model(rehearsal_size=4, **options)
-    folder = tmp_path / "root" / "EDE_Net_folder-flowers_s0-t2_resnet18_rehearsal_4"
-    found = train_EDE_Net.evaluate(str(folder), dataset=dataset, data_root=str(data), device="cpu")
-    assert found["stage_2"]["total"] == [4, 4]
-    with pytest.raises(UserError, match="folder:PATH"):
-        train_EDE_Net.evaluate(str(folder), data_root=str(data), device="cpu")
-    image = str(tmp_path / "flowers" / "test" / "rose" / "0.png")
-    [best] = train_EDE_Net.predict(image, checkpoint=str(folder / "stage_2.pt"), top=1, device="cpu")
-    assert best["class"] in ("daisy", "rose", "tulip", "violet")

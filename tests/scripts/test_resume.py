@@ -19,70 +19,64 @@ from utils.method import training
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
+def undisturbed(stand_in, tmp_path_factory):
     """What runs of both kinds leave that nothing disturbs."""
     found = {}
     for kind in ("split", "sequence"):
         root, scratch = tmp_path_factory.mktemp(kind), tmp_path_factory.mktemp("output")
-        for command in commands(kind, data, root):
+        for command in commands(kind, stand_in, root):
             processes.run(scratch, command)
         found[kind] = contents(root)
     return found
 
 
-def disturbed(folder, command, seed: int, numbers: list[int]) -> list[int]:
-    """The command again and again, ended by each of these signals; at last left alone. Returns the exit codes."""
-    drawn, codes = random.Random(seed), []
-    for number in numbers:
-        started = Script(folder, command)
-        if not started.after(drawn.randint(1, 3), drawn.random()):
-            break
-        started.signal(number)
-        codes.append(started.wait())
-        if number != signal.SIGKILL and codes[-1] != 0:
-            assert "the same command, without restart=True, goes on from there" in started.err
-            assert started.err.count("\n") == 1
-    processes.run(folder, command)
-    return codes
-
-
-@pytest.mark.parametrize(("kind", "killed"), [("split", True), ("sequence", False)])
-def test_a_disturbed_run_ends_with_the_same_bits(undisturbed, data, tmp_path, kind, killed):
-    numbers = [signal.SIGKILL] * 4 if killed else [signal.SIGTERM, signal.SIGINT] * 2
-    codes = []
-    for seed, command in enumerate(commands(kind, data, tmp_path / "root")):
-        codes += disturbed(tmp_path / "output", command, seed, numbers[: 4 - 2 * seed])
-    assert len(codes) >= 3
-    assert set(codes) <= ({-signal.SIGKILL} if killed else {130, 143})
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [("split", [signal.SIGKILL] * 3), ("sequence", [signal.SIGTERM, signal.SIGINT, signal.SIGTERM])],
+)
+def test_a_disturbed_run_ends_with_the_same_bits(undisturbed, stand_in, tmp_path, kind, numbers):
+    drawn, ended = random.Random(0), []
+    for command in commands(kind, stand_in, tmp_path / "root"):
+        for number in numbers:
+            started = Script(tmp_path / "output", command)
+            if not started.after(drawn.randint(1, 3), drawn.uniform(0, 0.03)):
+                break
+            started.signal(number)
+            ended.append(started.wait())
+            assert ended[-1] == (-number if number == signal.SIGKILL else 128 + number)
+            asked = started.err.count("; the same command, without restart=True, goes on from there\n")
+            assert asked == started.err.count("\n") == (number != signal.SIGKILL)
+        processes.run(tmp_path / "output", command)
+    assert len(ended) >= 3
     assert contents(tmp_path / "root") == undisturbed[kind]
     log = "".join(path.read_text() for path in (tmp_path / "root").rglob("log.txt"))
     assert ": goes on from epoch" in log
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_a_file(data, tmp_path):
-    full = Script(tmp_path / "full", commands("split", data, tmp_path / "root")[0], largest_file=20_000)
+def test_a_full_disk_is_one_line_here_and_in_the_log_and_leaves_no_half_a_file(stand_in, tmp_path):
+    full = Script(tmp_path / "full", commands("split", stand_in, tmp_path / "root")[0], largest_file=20_000)
     assert full.wait() == 2
     assert os.strerror(errno.EFBIG) in full.err
     assert full.err.count("\n") == 1
+    assert os.strerror(errno.EFBIG) in (tmp_path / "root" / STAGE_ONE / "log.txt").read_text()
     assert not [path for path in (tmp_path / "root").rglob("*") if path.suffix in (".pt", ".part")]
 
 
-# --- several processes, as `torchrun` starts them
-
-
-def test_the_sequences_classifiers_are_shared_out_and_give_the_same_bits(undisturbed, data, tmp_path):
-    first, second = team(tmp_path, commands("sequence", data, tmp_path / "root")[0])
+def test_the_sequences_classifiers_are_shared_out_and_give_the_same_bits(undisturbed, stand_in, tmp_path):
+    first, second = team(tmp_path, commands("sequence", stand_in, tmp_path / "root")[0])
     assert (first.wait(), second.wait()) == (0, 0), first.err + second.err
     assert ("mnist, training" in first.out, "svhn, training" in first.out) == (True, False)
     assert ("mnist, training" in second.out, "svhn, training" in second.out) == (False, True)
-    found = contents(tmp_path / "root" / "MTIL" / "classifier_resnet18")
+    folder = tmp_path / "root" / "MTIL" / "classifier_resnet18"
+    assert ("mnist" in (folder / "log.txt").read_text(), "svhn" in (folder / "log_1.txt").read_text()) == (True, True)
+    found = contents(folder)
     assert {"model_mnist.pt", "model_svhn.json"} < found.keys()
     for name in found.keys() - {"results.json"}:  # which the last one writes
         assert found[name] == undisturbed["sequence"][f"MTIL/classifier_resnet18/{name}"]
 
 
-def test_when_a_process_dies_the_same_command_goes_on(undisturbed, data, tmp_path):
-    command = commands("split", data, tmp_path / "root")[0]
+def test_when_a_process_dies_the_same_command_goes_on(undisturbed, stand_in, tmp_path):
+    command = commands("split", stand_in, tmp_path / "root")[0]
     first, second = team(tmp_path / "first", command)
     assert second.after(1)
     second.signal(signal.SIGKILL)
@@ -93,50 +87,34 @@ def test_when_a_process_dies_the_same_command_goes_on(undisturbed, data, tmp_pat
     assert contents(tmp_path / "root") == expected
 
 
-# --- going on from what exists, in this process
-
-
 @pytest.fixture
-def trained(monkeypatch) -> list[str]:
-    """The titles of all trainings from now on, none of which takes place."""
-    titles = []
+def again(finished, tmp_path, monkeypatch, without_figures):
+    """Calls both stages, or one, on a copy of the finished run with these options beside; whatever trains fails."""
+    monkeypatch.setattr(training, "fit", None)
+    root = shutil.copytree(finished.root, tmp_path / "root")
+    options = {**finished.options, "checkpoint_root": str(root), "rehearsal_size": finished.rehearsal}
 
-    def noted(*arguments, **options) -> None:
-        titles.append(next(each for each in arguments if isinstance(each, str)))
-        raise AssertionError("trained")
+    def both(*scripts, **more) -> None:
+        for script in scripts or (train_classifier, train_EDE_Net):
+            script.train_model(**{**options, **more})
 
-    monkeypatch.setattr(training, "fit", noted)
-    return titles
-
-
-def networks(root) -> dict:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.pt")}
+    return both
 
 
-def test_a_finished_run_trains_nothing_and_what_cannot_begin_loses_nothing(
-    finished, tmp_path, trained, refusal, without_figures
-):
+def test_a_finished_run_trains_nothing_and_what_cannot_begin_loses_nothing(finished, again, tmp_path, refusal):
     """Issue 13.1."""
-    root = shutil.copytree(finished.root, tmp_path / "root")
-    before = networks(root)
-    options = {**finished.options, "checkpoint_root": str(root)}
-    train_classifier.train_model(**options)
-    train_EDE_Net.train_model(**options, rehearsal_size=finished.rehearsal)
-    for more in ({"epochs": 4}, {"distill_lr": 1e-3}, {"validation_fraction": 0.99, "restart": True}):
-        assert next(iter(more)) in refusal(train_classifier.train_model, **{**options, **more}) or "restart" in more
-    for more in ({"finetune_lr": 1e-2}, {"classifier_root": str(tmp_path / "typo"), "restart": True}, {"seed": 1}):
-        stage_two = {**options, **more, "rehearsal_size": finished.rehearsal}
-        assert next(iter(more)) in refusal(train_EDE_Net.train_model, **stage_two) or "restart" in more
-    assert networks(root) == before
-    assert trained == []
+    again()
+    for option in ({"epochs": 4}, {"distill_lr": 1e-3}, {"finetune_lr": 1e-2}):
+        assert next(iter(option)) in refusal(again, **option)
+    refusal(again, train_classifier, validation_fraction=0.99, restart=True)
+    refusal(again, train_EDE_Net, classifier_root=str(tmp_path / "typo"), restart=True)
+    for path in finished.root.rglob("*.pt"):
+        assert (tmp_path / "root" / path.relative_to(finished.root)).read_bytes() == path.read_bytes()
 
 
-def test_another_split_that_begins_alike_takes_over_what_is_there(finished, tmp_path, trained, without_figures):
-    root = shutil.copytree(finished.root, tmp_path / "root")
-    options = {**finished.options, "split_list": [0, 3, 6], "split_type": None, "checkpoint_root": str(root)}
-    train_classifier.train_model(**options)
-    train_EDE_Net.train_model(**options, rehearsal_size=finished.rehearsal)
-    assert trained == []
+def test_another_split_that_begins_alike_takes_over_what_is_there(finished, again, tmp_path):
+    again(split_list=[0, 3, 6], split_type=None)
+    root = tmp_path / "root"
     for folder in (finished.classifier, finished.ede_net):
         taken = {path.name: path.read_bytes() for path in (root / folder.name.replace("t3", "t2")).glob("*.pt")}
         assert len(taken) == (4 if folder == finished.classifier else 2)

@@ -51,7 +51,7 @@ def forward_interleaved(model: nn.Module, inputs: Tensor, size: int) -> Tensor:
 
     Returns: [N, C].
     """
-    parts = max(1, round(len(inputs) / size))
+    parts = round(len(inputs) / size)
     dealt = [model(inputs[part::parts]) for part in range(parts)]
     logits = dealt[0].new_empty(len(inputs), dealt[0].shape[1])
     for part, rows in enumerate(dealt):

@@ -13,8 +13,6 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from numpy import ndenumerate
-
 from utils.results import published
 from utils.running import storage
 
@@ -139,8 +137,8 @@ def heat_maps(
             axes.tick_params(length=0)
             axes.spines[:].set_visible(False)
             style = {"ha": "center", "va": "center", "fontsize": min(8.0, 100 / count)}
-            for (y, x), value in ndenumerate(values) if count <= 25 else ():
-                if x <= y:
+            for y, row in enumerate(rows if count <= 25 else ()):
+                for x, value in enumerate(row):
                     axes.text(x, y, f"{value:.1f}", color="white" if value < 50 else "black", **style)
         figure.supylabel("after task")
         grid[-1].set_xlabel("on the test images of task")

@@ -166,7 +166,7 @@ OPTIONS: dict[str, Option] = {
         demo=1),
     "max_rounds": split_only(8, whole(0, 100), "compression", "compression: rounds at most", cpu=1, demo=1),
     "distill_epochs": split_only(400, EPOCHS, "compression", "epochs of each round's distillation",
-                        plus=100, cpu=50, cpu_plus=8, demo=25),
+                        plus=100, cpu=50, cpu_plus=14, demo=25),
     "distill_lr": split_only(5e-4, RATE, "compression", "its initial learning rate (method description)", cpu=2e-3,
         demo=2e-3),
     "inherit": split_only(False, FLAG, "compression", "compressed networks begin with their teacher's strongest "
