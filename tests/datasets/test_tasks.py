@@ -90,7 +90,8 @@ def test_whole_data_sets_are_tasks_one_after_the_other():
 def test_a_share_of_every_class_is_held_out_by_seed_and_class():
     with split()[0] as task:
         images = task.train
-    held = hold_out(images, 0.25, 0)[1]
+    trained_on, held = hold_out(images, 0.25, 0)
+    assert sorted([*trained_on.indices.tolist(), *held.indices.tolist()]) == images.indices.tolist()
     assert held.labels.bincount().tolist() == [3, 3]
     assert hold_out(images, 0.001, 0)[1].labels.bincount().tolist() == [1, 1], "at least one"
     assert hold_out(images, 0.25, 1)[1].indices.tolist() != held.indices.tolist()
