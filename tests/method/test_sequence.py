@@ -45,8 +45,9 @@ def test_stage_two_is_fine_tuned_on_exemplars_of_every_set_with_a_floor_on_updat
     finished_sequence, tmp_path, monkeypatch
 ):
     folder = shutil.copytree(finished_sequence.root, tmp_path / "root") / "MTIL" / "EDE_Net_resnet18"
-    trainings, options = noting_trainings(monkeypatch), finished_sequence.options
-    results = trainMTIL.train_EDE_Net(NAMES, 1, **{**options, "checkpoint_root": str(tmp_path / "root")})
+    trainings = noting_trainings(monkeypatch)
+    options = {**finished_sequence.options, "checkpoint_root": str(tmp_path / "root")}
+    results = trainMTIL.train_EDE_Net(["MNIST", "SVNH", "CIFAR-10"], 1, **options)
     runs = {each["configuration"]["num_per_class"]: each for each in results["runs"]}
     assert runs[1]["updates"] == [0, 3, 3]
     for count, each in zip((2, 3), trainings, strict=True):
