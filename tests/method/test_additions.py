@@ -7,11 +7,12 @@ import torch
 
 import train_classifier
 import train_EDE_Net
-from models import EDENet
+from models import EDENet, ResNet18, cost
 from tests.method.runs import identical, noting_trainings, stopping_every, until_it_ends
 from tests.models.networks import changed
 from utils.method import training
 from utils.running import checkpoint
+from utils.running.artefact import read_record
 from utils.running.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("without_figures")
@@ -53,9 +54,11 @@ def test_later_tasks_see_the_exemplars_of_stage_two_and_no_other_old_image(root,
 
 
 def test_sub_models_join_without_the_other_output_and_learn_in_their_late_half_and_all_predict_together(root):
-    stage_one = checkpoint.read(next(root.glob("classifier_*")) / "model_2to4_prune.pt", "classifier")
+    path = next(root.glob("classifier_*")) / "model_2to4_prune.pt"
+    stage_one, reported = checkpoint.load(path, ResNet18), read_record(path.with_suffix(".json"))["results"]
+    assert reported["parameters"] == cost.parameters(stage_one.without_other()), "that is judged, not the other output"
     first, second = (EDENet.load(next(root.glob("EDE_Net_*")) / f"stage_{t}.pt") for t in (1, 2))
-    assert (stage_one["num_classes"], second.classes_per_task) == (3, [2, 2])
+    assert (stage_one.num_classes, second.classes_per_task) == (3, [2, 2])
     before, early = first.submodels[0].state_dict(), ("mean", "std", "stem", "stages.0.", "stages.1.")
     assert changed(second.submodels[0], before) == {name for name in before if not name.startswith(early)}
     assert (first.flip_average, second.flip_average) == (True, True)

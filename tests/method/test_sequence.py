@@ -1,15 +1,19 @@
 """MNIST → SVHN → CIFAR-10: whole data sets in sequence, fine-tuned on exemplars alone."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import trainMTIL
+from datasets.memory import Memory
 from models import EDENet
 from tests.method.runs import answers, images_of, networks, noting_trainings
 from tests.models.networks import same_state
+from utils.method import sequence
 from utils.running.errors import UserError
+from utils.running.options import settings
 
 pytestmark = pytest.mark.usefixtures("without_figures")
 
@@ -57,8 +61,16 @@ def test_stage_two_is_fine_tuned_on_exemplars_of_every_set_with_a_floor_on_updat
         assert [part.transform.flip for part in parts] == [False, False, True][:count]
         assert (sum(part.size for part in parts), each.batches.steps_per_epoch) == (min(32, 10 * count), 1)
         assert each.schedule.epochs == 3, "one batch an epoch"
-    assert max(part.size for part in parts) - min(part.size for part in parts) <= 1, "of each set as many"
     few, more = (EDENet.load(folder / f"model_mnist_svhn_cifar10_{count}.pt").meta for count in (1, 2))
     for label in range(30):
         one, two = (each["exemplars"]["indices"][each["exemplars"]["labels"] == label] for each in (few, more))
         assert one.tolist() == two[:1].tolist(), "more exemplars begin with the fewer"
+
+
+def test_a_batch_holds_as_many_exemplars_of_each_set_but_for_one(finished_sequence):
+    chosen, memory = settings({**finished_sequence.options, "finetune_batch_size": 32}, sequence=True), Memory()
+    net = EDENet.load(finished_sequence.ede_net / "model_mnist_svhn_cifar10_2.pt")
+    memory.load_state_dict(net.meta["exemplars"], 30)
+    run = SimpleNamespace(settings=chosen, device=torch.device("cpu"), data_device="cpu")
+    batches = sequence.exemplar_batches(run, memory, sequence.tasks(chosen, NAMES))
+    assert [part.size for part in batches.parts] == [11, 11, 10]

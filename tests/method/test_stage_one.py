@@ -47,6 +47,8 @@ def test_the_epoch_is_chosen_on_held_out_training_images(finished, tmp_path, mon
     monkeypatch.setattr(training, "accuracy", lambda net, images: judged.append(images) or accuracy(net, images))
     two_tasks = {"split_list": [0, 3, 6], "split_type": None}
     stage_one(finished, tmp_path, epochs=1, prune=False, mixmatch=False, **two_tasks)
+    first, second = trainings
+    assert not same_state(first.state, second.state), "each task begins with weights of its own"
     train, train_labels = images_of(finished.options, "train")
     for task, (training_of, judge) in enumerate(zip(trainings, judged[::2], strict=True)):
         part, current = training_of.batches.parts[0], (train_labels >= 3 * task) & (train_labels < 3 * task + 3)

@@ -16,6 +16,8 @@ from tests.datasets.test_tasks import BOUNDS, ORDER, image_set
 from tests.method.runs import answers, identical, images_of, networks, noting_trainings, rows
 from tests.models.networks import changed, joined, same_state
 from utils.method import stage_two
+from utils.running import checkpoint
+from utils.running.artefact import read_record
 from utils.running.errors import UserError
 from utils.running.options import settings
 from utils.running.run import Run
@@ -141,6 +143,8 @@ def test_a_stage_is_made_from_the_stage_before_and_a_fresh_sub_model_and_no_old_
     assert same_state(stages["stage_1.pt"], EDENet([fresh["model_0to3_prune.pt"]]))
     for t, each in zip((2, 3), begun, strict=True):
         before, name = stages[f"stage_{t - 1}.pt"], f"model_{3 * t - 3}to{3 * t}_prune.pt"
+        made_from = read_record(finished.ede_net / f"stage_{t}.json")["made_from"]
+        assert made_from["stage before"] == checkpoint.fingerprint(before.state_dict())
         assert same_state(each.state, EDENet([*before.submodels, fresh[name]]))
         exemplars, current = each.batches.parts
         assert torch.equal(exemplars.images, before.meta["exemplars"]["images"])
