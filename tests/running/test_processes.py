@@ -9,12 +9,13 @@ from utils.running import device, processes
 
 
 def test_every_training_is_one_processes_as_torchrun_itself_starts_them(tmp_path):
-    (tmp_path / "job.py").write_text("from utils.running import processes\nprint(processes.share('abcd'))\n")
+    job = "import os\nfrom utils.running.processes import share\nopen(os.environ['RANK'], 'w').write(share('abcd'))\n"
+    (tmp_path / "job.py").write_text(job)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "job.py"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split()) == ["ac", "bd"]
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["ac", "bd"]
 
 
 def test_one_training_or_one_gpu_is_for_one_process_unless_it_is_its_share(monkeypatch, refusal):
