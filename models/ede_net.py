@@ -104,6 +104,8 @@ class EDENet(nn.Module):
     @classmethod
     def described_by(cls, content: dict[str, Any]) -> "EDENet":
         """A network as `described` says. Raises: ValueError, TypeError, RuntimeError or OverflowError for nonsense."""
+        if missing := {"class_names", "tasks", "image_size", "exemplars", "configuration"} - content.keys():
+            raise ValueError(f"without {', '.join(sorted(missing))}")
         described = zip(content["classes_per_task"], content["widths"], strict=True)
         net = cls([ResNet18(classes, widths) for classes, widths in described], content.get("flip_average", False))
         if content.get("discriminant"):

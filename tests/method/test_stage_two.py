@@ -78,9 +78,6 @@ def test_evaluation_counts_equal_an_obvious_version():
     assert 0 < slow["correct"][0] + slow["correct"][1] < slow["within"][0] + slow["within"][1]
 
 
-# --- whole runs
-
-
 @pytest.fixture
 def again(finished, tmp_path):
     """A copy of the finished run's stage two, from which some stages can be taken, and the call that makes them."""

@@ -103,3 +103,15 @@ def test_9_a_file_that_describes_another_network_is_refused_before_anything_is_a
         with pytest.raises(UserError, match=r"a\.pt"):
             checkpoint.built({**content, name: value}, path, type(model))
     assert places == {"meta"}
+
+
+def test_14_a_file_without_what_a_network_needs_is_refused(tmp_path):
+    """Issue 13.14."""
+    of_a_stage = ("widths", "classes_per_task", "model", "class_names", "tasks", "image_size", "exemplars")
+    for model, names in ((network(), ("widths", "num_classes", "model")), (joined(3, 2), of_a_stage)):
+        path = written(tmp_path / "a.pt", model)
+        for name in names:
+            content = checkpoint.read(path, model.KIND)
+            del content[name]
+            with pytest.raises(UserError, match=name):
+                checkpoint.built(content, path, type(model))

@@ -25,7 +25,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def read_network(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What a `NAME.pt` holds. Raises `UserError` if that is not what `NAME.json` was written with."""
     content = checkpoint.read(path, *kinds, device=device)
-    if content["fingerprint"] != read_record(path.with_suffix(".json"))["fingerprint"]:
+    if content.get("fingerprint") != read_record(path.with_suffix(".json"))["fingerprint"]:
         raise UserError(
             f"{path} is not the network that {path.stem}.json was written with: delete both and run the command that "
             f"made them again"

@@ -73,10 +73,10 @@ def built(content: dict[str, Any], path: Path, *networks: type[nn.Module]) -> nn
     network = {each.KIND: each for each in networks}[content["kind"]]
     with torch.device("meta"):  # nothing is allocated for what a damaged file may say
         try:
-            model = network.described_by(content)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            model, state = network.described_by(content), content["model"]
+        except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise UserError(f"{path} does not describe a {network.__name__} ({error!r}): make it anew") from error
-    load_weights(model, content["model"], path, assign=True)
+    load_weights(model, state, path, assign=True)
     model.meta = {name: value for name, value in content.items() if name != "model"}
     return model.to(memory_format=torch.channels_last).eval()
 
