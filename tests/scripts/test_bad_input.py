@@ -80,6 +80,7 @@ def test_a_network_that_is_missing_is_named_with_the_command_that_makes_it(stand
 def test_what_is_one_training_is_refused_under_torchrun(refusal, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("datasets.stand_ins.demo_options", None)  # refused before anything is drawn or trained
     for function, options in (
         (train_classifier.train_model, {"restart": True}),
         (train_EDE_Net.train_model, {}),
