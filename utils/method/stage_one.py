@@ -55,19 +55,12 @@ def model_name(task: Task, compressed: bool) -> str:
 
 @dataclass(frozen=True)
 class Foreign:
-    """Images that are not the task's.
+    """Images that are not the task's; None where there are none."""
 
-    Attributes:
-        unlabelled: of another data set, for MixMatch or as "other"; None to do without.
-        exemplars: of the tasks before, as "other"; None to do without.
-        size: of the memory that the exemplars are from, in all.
-        other: whether the task's networks have an output for all of these, see `utils.method.others`.
-    """
-
-    unlabelled: Images | None = None
-    exemplars: Images | None = None
-    size: int = 0
-    other: bool = False
+    unlabelled: Images | None = None  # of another data set, for MixMatch or as "other"
+    exemplars: Images | None = None  # of the tasks before, as "other"
+    size: int = 0  # of the memory that the exemplars are from, in all
+    other: bool = False  # whether the task's networks have an output for all of these, see `utils.method.others`
 
 
 def foreign_images(settings: Settings, memory: Memory, unlabelled: Images | None) -> Foreign:

@@ -40,21 +40,13 @@ def begin(settings: Settings, split: Split, **arguments: Any) -> Run:
 
 @dataclass(frozen=True)
 class SubModels:
-    """Stage one's networks, which stage two joins and never changes.
-
-    Attributes:
-        folder: where they lie.
-        compressed: whether the compressed ones are meant.
-        command: what makes them, for the error where one is missing.
-        agreed: what they have to have been made with, by the names of their records and configurations.
-        dry: of a dry run, for which they may still be to be made.
-    """
+    """Stage one's networks, which stage two joins and never changes."""
 
     folder: Path
-    compressed: bool
-    command: str
-    agreed: dict[str, Any]
-    dry: bool
+    compressed: bool  # whether the compressed ones are meant
+    command: str  # what makes them, for the error where one is missing
+    agreed: dict[str, Any]  # what they have to have been made with, by the names of their records and configurations
+    dry: bool  # of a dry run, for which they may still be to be made
 
     def record(self, task: Task) -> dict[str, Any]:
         """What is recorded of a task's sub-model; in a dry run of one that is still to be made, as good as nothing.

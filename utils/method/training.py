@@ -31,17 +31,11 @@ TIMED_UPDATES = 5  # of a dry run
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast one training goes.
+    """How long and how fast one training goes."""
 
-    Attributes:
-        settings: what all trainings of a run share.
-        epochs: passes; the learning rate follows a half cosine from `lr` in the first to nearly 0 in the last.
-        lr: initial learning rate of Adam.
-    """
-
-    settings: Settings
-    epochs: int
-    lr: float
+    settings: Settings  # what all trainings of a run share
+    epochs: int  # passes; the learning rate follows a half cosine from `lr` in the first to nearly 0 in the last
+    lr: float  # initial learning rate of Adam
 
     def learning_rate(self, epoch: int) -> float:
         """Cosine annealing (Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5): epoch 0 has `lr`."""
