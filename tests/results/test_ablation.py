@@ -2,7 +2,7 @@
 
 import examples
 
-from utils.results import ablation, groups
+from utils.results import ablation, report
 from utils.running.options import settings
 
 
@@ -26,7 +26,7 @@ def test_every_cell_is_the_mean_and_deviation_of_its_runs_in_content_and_figure(
     found = ablation.write(tmp_path, CELLS)["cells"]
     for cell, (parts, runs) in zip(found, CELLS, strict=True):
         assert cell["parts"] == parts
-        assert cell.items() >= groups.group(runs).items()
+        assert cell.items() >= report.group(runs).items()
     average, last = drawn["ablation"].axes
     for axes, name in ((average, "average_incremental_accuracy"), (last, "last_accuracy")):
         assert [bar.get_width() for bar in axes.patches] == [cell[name]["mean"] for cell in found]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import naming, splits
-from utils.results import groups, plotting, report
+from utils.results import compare, plotting, report
 from utils.running import storage
 from utils.running.console import show
 from utils.running.options import OPTIONS, Settings
@@ -88,17 +88,17 @@ def write(folder: Path, cells: Sequence[tuple[dict[str, bool], Sequence[dict]]])
             for each seed, as in their results.json; the first is of EDE-Net.
 
     Returns: the content of ablation.json: "cells", for each its "parts", their names as "label", and mean and deviation
-        over its seeds, see `groups.group`.
+        over its seeds, see `report.group`.
     """
     found = []
     for parts, results in cells:
         label = " + ".join(part for part, there in parts.items() if there) or "none"
-        found.append({"label": label, "parts": parts, **groups.group(results)})
+        found.append({"label": label, "parts": parts, **report.group(results)})
     configuration = found[0]["configuration"]
     title = f"Ablation: {report.name(cells[0][1][0])}, {configuration['split_type']}, recipe {configuration['recipe']}"
     end = "Without stage two the sub-models' logits are concatenated and nothing is fine-tuned."
     panels = {label: [each[measure] for each in found] for measure, label in BARS.items()}
-    caption = f"{title}. {groups.note(found)} {end}"
+    caption = f"{title}. {compare.note(found)} {end}"
     labels = [each["label"] for each in found]
     plotting.bars(folder / "ablation", labels, panels, "With and without each part", caption, pdf=True)
-    return groups.write(folder / "ablation", {"cells": found}, title, found, end)
+    return compare.write(folder / "ablation", {"cells": found}, title, found, end)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.results import groups, plotting, report
+from utils.results import plotting, report
 
 if TYPE_CHECKING:
     from utils.method.stage_two import Stages
@@ -50,7 +50,7 @@ def stage_two(folder: Path, results: dict) -> None:
     """
     note, found = report.caption(results), {report.name(run): run for run in report.runs(results)}
     tasks = [report.task_labels(run["configuration"]) for run in found.values()]
-    curves = {label: groups.group([run]) for label, run in found.items()}
+    curves = {label: report.group([run]) for label, run in found.items()}
     plotting.seen_accuracy(folder / "accuracy", curves, note)
     matrices = {label: run["accuracy_matrix"] for label, run in found.items()}
     title = "Accuracy on the test images of each task (%), among all classes seen"

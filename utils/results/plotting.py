@@ -57,7 +57,7 @@ def seen_accuracy(path: Path, runs: dict[str, dict], caption: str, pdf: bool = F
     Published averages stand beside it where all runs are of one of the four splits.
 
     Args:
-        runs: by name, each a `groups.group`.
+        runs: by name, each a `report.group`.
     """
     found = [published.averages(run["configuration"], run["test_images"]) for run in runs.values()]
     marks = found[0] if all(each == found[0] for each in found) else {}

@@ -8,7 +8,7 @@ data sets are shared by several runs: their results are "stage" and "runs", each
 import reprlib
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
-from statistics import fmean
+from statistics import fmean, stdev
 
 from utils.results import metrics, tables
 from utils.running.options import BASELINES
@@ -230,3 +230,29 @@ def _stage_two_page(results: dict) -> str:
         tables.markdown_table(header, rows),
         tables.markdown_table(["measure", "value"], zip(measures.values(), ends, strict=True)),
     )
+
+
+# --- runs that differ by the seed only
+
+
+def group(results: Sequence[dict]) -> dict:
+    """Mean and deviation over runs that differ by the seed.
+
+    Returns: "configuration", what their options have in common; "seeds"; "test_images"; and as dicts of "mean" and
+        "deviation" (None for one run) "seen_accuracy" after each task, and `MEASURES` at the end.
+    """
+    ends = [{**each, "parameters": each["parameters"][-1]} for each in results]
+    return {
+        "configuration": {name: value for name, value in results[0]["configuration"].items() if name != "seed"},
+        "seeds": [each["configuration"]["seed"] for each in results],
+        "test_images": results[0]["test_images"],
+        "seen_accuracy": [_spread(row) for row in zip(*[each["seen_accuracy"] for each in results], strict=True)],
+        **{name: _spread([each[name] for each in ends]) for name in MEASURES},
+    }
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Mean and sample standard deviation; nothing of a measure that one task alone does not have."""
+    if None in values:
+        return {"mean": None, "deviation": None}
+    return {"mean": fmean(values), "deviation": stdev(values) if len(values) > 1 else None}
