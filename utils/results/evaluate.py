@@ -8,8 +8,6 @@ from utils.running.console import show
 from utils.running.errors import UserError
 from utils.running.options import path_of, require_arguments
 
-COUNTS = ("correct", "within", "elsewhere", "total")
-
 
 def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
     """Counts again, from the saved files, what training reported of every stage or of one; a difference is an error.
@@ -44,9 +42,9 @@ def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
         content = artefact.read_record(path)
         net = artefact.load_network(path.with_suffix(".pt"), EDENet, DERNet, device=where)
         counted = stage_two.evaluate(net, tested(net.meta, content["configuration"], data_root, dataset))
-        reported = {name: content["results"][name] for name in COUNTS}
+        reported = {name: content["results"][name] for name in counted}
         found[path.stem] = {**counted, "reported": reported}
-        differing = [name for name in COUNTS if counted[name] != reported[name]]
+        differing = [name for name in counted if counted[name] != reported[name]]
         faults += [f"{path.stem}: {name} {counted[name]}, reported {reported[name]}" for name in differing]
         seen = tables.percent(100 * sum(counted["correct"]) / sum(counted["total"]))
         each = ", ".join(tables.percents(metrics.percentages(counted["correct"], counted["total"])))
