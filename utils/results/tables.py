@@ -10,18 +10,17 @@ def page(*parts: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], left: int = 1) -> str:
-    """Markdown table whose columns are padded to equal width, without a line break at the end.
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Markdown table with columns of equal width, the first to the left, all others to the right; no line break last.
 
     Args:
         header: the columns' titles.
         rows: cells of any type, one a column; None becomes "–". Pipes are escaped, and line breaks become spaces.
-        left: how many columns are aligned to the left, from the first on; the others are to the right.
     """
     table = [[_cell(value) for value in row] for row in (header, *rows)]
     # Three characters at least: Markdown readers do not agree on shorter rules.
     widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
-    sides = ["<"] * left + [">"] * (len(widths) - left)
+    sides = ["<"] + [">"] * (len(widths) - 1)
     table.insert(1, [f"{':':-{side}{width}}" for side, width in zip(sides, widths, strict=True)])
     lines = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in table]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
