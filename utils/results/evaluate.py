@@ -47,7 +47,7 @@ def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
         differing = [name for name in counted if counted[name] != reported[name]]
         faults += [f"{path.stem}: {name} {counted[name]}, reported {reported[name]}" for name in differing]
         seen = tables.percent(100 * sum(counted["correct"]) / sum(counted["total"]))
-        each = ", ".join(tables.percents(metrics.percentages(counted["correct"], counted["total"])))
+        each = ", ".join(map(tables.percent, metrics.percentages(counted["correct"], counted["total"])))
         rows.append([path.stem, seen, each, "NO" if differing else "yes"])
     table = tables.markdown_table(["network", "all seen", "task 1, 2, …", "as reported"], rows)
     show(tables.page(f"# {folder.name}, evaluated again: test accuracy (%)", table))

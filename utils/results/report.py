@@ -211,14 +211,14 @@ def _stage_two_page(results: dict) -> str:
     configuration, count = results["configuration"], len(results["accuracy_matrix"])
     rows = []
     for t, row in enumerate(results["accuracy_matrix"]):
-        stage = {name: results[name][t] for name in ("seen_accuracy", *COSTS)}
-        accuracies = [*tables.cells(stage, "seen_accuracy"), *tables.percents(row), *[""] * (count - len(row))]
-        rows.append([t + 1, configuration["split_list"][t + 1], *accuracies, *tables.cells(stage, *COSTS)])
+        accuracies = [*map(tables.written, [results["seen_accuracy"][t], *row]), *[""] * (count - len(row))]
+        costs = tables.cells({name: results[name][t] for name in COSTS}, *COSTS)
+        rows.append([t + 1, configuration["split_list"][t + 1], *accuracies, *costs])
     for name in ("within_task_accuracy", "task_confusion"):
         values = [results[f"last_{name}"], *results[name][-1]]
-        rows.append([MEASURES[f"last_{name}"], "", *tables.percents(values), *[""] * len(COSTS)])
+        rows.append([MEASURES[f"last_{name}"], "", *map(tables.written, values), *[""] * len(COSTS)])
     if "alone" in results:
-        rows.append(["stage one alone", "", "", *tables.percents(results["alone"]), *[""] * len(COSTS)])
+        rows.append(["stage one alone", "", "", *map(tables.written, results["alone"]), *[""] * len(COSTS)])
     header = ["after task", "classes", "all seen", *[f"task {i + 1}" for i in range(count)], *COSTS.values()]
     measures = {**MEASURES, "mean": "mean of the tasks"} if "mean" in results else MEASURES
     ends = tables.cells({**results, "parameters": results["parameters"][-1]}, *measures)

@@ -30,27 +30,20 @@ def _cell(value: object) -> str:
     return "–" if value is None else " ".join(str(value).split()).replace("|", "\\|")
 
 
-def cells(values: dict, *names: str) -> list[str | None]:
-    """The values of these names, each written as its kind is, see `FORMATS`; all others are percentages.
-
-    A value is a number, None, or a dict of a "mean" and its "deviation", which may be None: "76.4 ± 0.3".
-    """
-    return [_written(values[name], FORMATS.get(name, percent)) for name in names]
+def percent(value: float) -> str:
+    """Percentage, or difference of two, with one decimal: ``76.4``. The unit belongs in the column's title."""
+    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
 
 
-def percents(values: Iterable[float | None]) -> list[str | None]:
-    """Percentages, each written as such."""
-    return [_written(value, percent) for value in values]
-
-
-def _written(value: object, form: Callable) -> str | None:
+def written(value: float | dict | None, form: Callable[[float], str] = percent) -> str | None:
+    """A number, None, or a dict of a "mean" and its "deviation", which may be None: "76.4 ± 0.3"."""
     parts = value.values() if isinstance(value, dict) else [value]
     return " ± ".join(form(part) for part in parts if part is not None) or None
 
 
-def percent(value: float) -> str:
-    """Percentage, or difference of two, with one decimal: ``76.4``. The unit belongs in the column's title."""
-    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
+def cells(values: dict, *names: str) -> list[str | None]:
+    """The values of these names, each `written` as its kind is, see `FORMATS`; all others are percentages."""
+    return [written(values[name], FORMATS.get(name, percent)) for name in names]
 
 
 def widths(values: Sequence[int]) -> str:
