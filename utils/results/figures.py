@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+from torchvision.utils import make_grid
+
+from utils.method.stage_two import Stages
 from utils.results import plotting, report
-
-if TYPE_CHECKING:
-    from utils.method.stage_two import Stages
 
 COMPRESSED = {
     "test accuracy (%)": ("test_accuracy", 1),
@@ -19,7 +19,6 @@ CONFUSION = {
     "within_task_accuracy": "accuracy when told the task (%)",
     "task_confusion": "images taken for a class of another task (%)",
 }
-LARGEST_SHEET = 25  # exemplars of a class
 
 
 def stage_one(folder: Path, results: dict) -> None:
@@ -65,7 +64,7 @@ def stage_two(folder: Path, results: dict) -> None:
         plotting.trainings(folder / "training", panels, title, note)
 
 
-def exemplars_kept(stages: "Stages", path: Path, title: str) -> None:
+def exemplars_kept(stages: Stages, path: Path, title: str) -> None:
     """Draws `exemplars` of the network after the last task, unless that is older than the figure."""
     if not stages.run.dry and (stages.current.model or not path.with_suffix(".png").exists()):
         names = stages.load(stages.current).meta["class_names"]
@@ -73,7 +72,7 @@ def exemplars_kept(stages: "Stages", path: Path, title: str) -> None:
 
 
 def exemplars(path: Path, kept: object, class_names: Sequence[str], title: str) -> None:
-    """Draws the first exemplars of every class, a class a line; nothing where none are kept.
+    """Draws the first 25 exemplars of every class, a class a line; nothing where none are kept.
 
     Args:
         path: of the figure, without its ending.
@@ -81,10 +80,7 @@ def exemplars(path: Path, kept: object, class_names: Sequence[str], title: str) 
             0..len(class_names)-1.
         title: of the run, for the caption.
     """
-    import torch
-    from torchvision.utils import make_grid
-
-    shown = [kept.images[kept.labels == label][:LARGEST_SHEET] for label in range(len(class_names))]
+    shown = [kept.images[kept.labels == label][:25] for label in range(len(class_names))]
     across = max(map(len, shown))
     if across == 0:  # a memory that has less than one image a class after the last task
         return
