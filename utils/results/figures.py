@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.utils import make_grid
 
 from utils.method.stage_two import Stages
@@ -84,9 +84,7 @@ def exemplars(path: Path, kept: object, class_names: Sequence[str], title: str) 
     across = max(map(len, shown))
     if across == 0:  # a memory that has less than one image a class after the last task
         return
-    cells = torch.full((len(shown), across, *kept.images.shape[1:]), 255, dtype=torch.uint8)
-    for line, images in zip(cells, shown, strict=True):
-        line[: len(images)] = images
+    cells = pad_sequence(shown, batch_first=True, padding_value=255)
     sheet = make_grid(cells.flatten(0, 1), nrow=across, padding=1, pad_value=255).permute(1, 2, 0)
     height = 0.75 + min(0.2 * max(len(shown), 4), 12)
     caption = f"{title}. {len(kept.labels)} exemplars in all; shown: at most {across} of a class."
