@@ -67,12 +67,9 @@ def read(folders: Sequence[Path]) -> dict[str, dict]:
 
 
 def grouped(runs: dict[str, dict]) -> list[dict]:
-    """Groups of runs whose options differ by the seed only; each run alone where a seed comes twice.
+    """Groups of runs (results by folder) whose options differ by the seed only; each alone where a seed comes twice.
 
     The second is so because such runs differ in something that no option holds: the data, or the program.
-
-    Args:
-        runs: results by folder.
 
     Returns: for each group "label", "folders", and what `report.group` says of it.
     """
@@ -102,12 +99,9 @@ def _options(results: dict) -> dict:
 
 
 def _labels(runs: dict[str, dict]) -> list[str]:
-    """In what the runs differ, in words; the folder too where that does not tell them apart.
+    """In what the runs (options by folder) differ, in words; the folder too where that does not tell them apart.
 
     Baselines and EDE-Net have not all options in common: one differs where two of the runs that have it differ.
-
-    Args:
-        runs: options by folder.
     """
     names = dict.fromkeys(name for each in runs.values() for name in each if name not in ("seed", "baseline"))
     values = {name: {json.dumps(each[name]) for each in runs.values() if name in each} for name in names}

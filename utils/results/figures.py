@@ -14,7 +14,6 @@ COMPRESSED = {
     "parameters (M)": ("parameters", 1e6),
     "FLOPs (G)": ("flops", 1e9),
 }
-SIDES = ("before", "after")
 CONFUSION = {
     "within_task_accuracy": "accuracy when told the task (%)",
     "task_confusion": "images taken for a class of another task (%)",
@@ -25,15 +24,15 @@ def stage_one(folder: Path, results: dict) -> None:
     """Draws `training` and `compression` of stage one."""
     note = report.caption(results)
     tasks = {report.task_label(task["task"]): task for run in report.runs(results) for task in run["tasks"]}
-    panels = {}
+    panels, networks = {}, {}
     for name, task in tasks.items():
         rounds = task["after"]["rounds"] if task["after"] else []
         panels[name] = [each["history"] for each in (task["before"], *rounds)]
+        networks |= {f"{name}, {side}": task[side] for side in ("before", "after") if task[side]}
     title = "Stage one: loss, and accuracy on the images that judge"
     caption = f"One line after the other: the temporary network, and the compressions of it. {note}"
     plotting.trainings(folder / "training", panels, title, caption)
 
-    networks = {f"{name}, {side}": task[side] for name, task in tasks.items() for side in SIDES if task[side]}
     panels = {
         label: [{"mean": network[measure] / unit, "deviation": None} for network in networks.values()]
         for label, (measure, unit) in COMPRESSED.items()
