@@ -52,7 +52,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict]:
             raise UserError(f"{path} is not there: give the folder of a finished run of stage two or of a baseline")
         results = storage.read_json(path)
         try:
-            report.group([results])
+            note(grouped({path.name: results}))
             lengths = {len(results[name]) for name in ("seen_accuracy", "test_images", "parameters")}
             whole = lengths == {len(results["configuration"]["split_list"]) - 1} and "split_type" in _options(results)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
