@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 SPLITS = ("s0-t10", "s0-t5", "s50-t5", "s50-t10")
-# Average incremental accuracy (%) with 2,000 exemplars on these splits of all 100 classes: from the methods' papers and
-# repositories, as docs/results.md says. "†": ResNet-32; "‡": reported second hand. EDE-Net itself: none was found.
+# On each split, as PROTOCOL says; from the papers and repositories in docs/results.md. EDE-Net itself: none was found.
 AVERAGES = {
     "iCaRL": (65.27, 71.14, None, None),
     "iCaRL †": (None, None, 57.17, 52.57),
