@@ -16,8 +16,7 @@ from itertools import product
 
 import train_classifier
 from utils.results.compare import compare
-from utils.results.evaluate import evaluate
-from utils.results.predict import predict
+from utils.results.evaluate import evaluate, predict
 from utils.running import command, processes
 from utils.running.errors import UserError
 from utils.running.options import require_arguments, settings
@@ -129,8 +128,8 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
 
     folder, grid = parts.folder(chosen, split_list, split_type, rehearsal_size), parts.grid(chosen)
     shared = {**options, "split_list": split_list, "split_type": split_type, "rehearsal_size": rehearsal_size}
-    for seed, cells in processes.share(list(product(seeds, grid))):
-        root, classifiers = folder / f"seed_{seed}", str(folder / f"seed_{seed}" / cells[0].classifiers)
+    for seed, (stage_one, cells) in processes.share(list(product(seeds, grid))):
+        root, classifiers = folder / f"seed_{seed}", str(folder / f"seed_{seed}" / stage_one)
         with processes.own_share():
             here = {**shared, "seed": seed}
             train_classifier.train_model(**{**here, **cells[0].options, "checkpoint_root": classifiers})
@@ -138,7 +137,7 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
                 roots = {"classifier_root": classifiers, "checkpoint_root": str(root / cell.name)}
                 train_model(**{**here, **cell.options, **roots})
                 baseline("concatenate", **{**here, **cell.options, **roots})
-    return None if chosen.dry_run else parts.collect(folder, seeds, [cell for cells in grid for cell in cells])
+    return None if chosen.dry_run else parts.collect(folder, seeds, [cell for _, cells in grid for cell in cells])
 
 
 def demo(**options):

@@ -2,18 +2,17 @@
 
 import examples
 
-from utils.results import ablation, groups
+from utils.results import ablation, report
 from utils.running.options import settings
 
 
 def test_cells_are_the_grid_or_the_additions_one_on_top_of_the_other():
-    found = [[cell.options for cell in cells] for cells in ablation.grid(settings({}))]
+    found = [[cell.options for cell in cells] for _, cells in ablation.grid(settings({}))]
     assert found == [[{"mixmatch": m, "prune": p} for p in (True, False)] for m in (True, False)]
     found = ablation.grid(settings({"recipe": "plus"}))
-    stages_one = [{cell.classifiers for cell in cells} for cells in found]
-    assert stages_one == [{"faithful"}, {"inherited"}, {"inherited_other"}]
-    assert [cell.options.get("other_weight") for cells in found for cell in cells] == [0.0, 0.0, None, None, None, None]
-    assert found[-1][-1].options == {}, "all additions"
+    assert [classifiers for classifiers, _ in found] == ["faithful", "inherited", "inherited_other"]
+    assert [cell.options.get("other_weight") for _, cells in found for cell in cells] == [0.0] * 2 + [None] * 4
+    assert found[-1][1][-1].options == {}, "all additions"
 
 
 CELLS = [
@@ -26,7 +25,7 @@ def test_every_cell_is_the_mean_and_deviation_of_its_runs_in_content_and_figure(
     found = ablation.write(tmp_path, CELLS)["cells"]
     for cell, (parts, runs) in zip(found, CELLS, strict=True):
         assert cell["parts"] == parts
-        assert cell.items() >= groups.group(runs).items()
+        assert cell.items() >= report.group(runs).items()
     average, last = drawn["ablation"].axes
     for axes, name in ((average, "average_incremental_accuracy"), (last, "last_accuracy")):
         assert [bar.get_width() for bar in axes.patches] == [cell[name]["mean"] for cell in found]

@@ -109,6 +109,7 @@ def test_folders_that_cannot_be_compared_are_named(tmp_path):
         {**examples.stage_two(), "parameters": []},
         {**examples.stage_two(), "forgetting": "none"},
         {**examples.stage_two(), "configuration": {**examples.STAGE_TWO, "split_list": None}},
+        {**examples.stage_two(), "configuration": {**examples.STAGE_TWO, "selection": "none", "seed": []}},
         {**examples.stage_two(), "stage_one": "none"},
     ],
 )

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import naming, splits
-from utils.results import groups, plotting, report
+from utils.results import compare, plotting, report
 from utils.running import storage
 from utils.running.console import show
 from utils.running.options import OPTIONS, Settings
 
-BARS = {
-    "average_incremental_accuracy": "average incremental accuracy (%)",
-    "last_accuracy": "last accuracy (%)",
-}
 # What the recipes with "plus" add to the faithful method, each by its options; all but the first two are of stage two.
 ADDITIONS = {
     "inherited": ("inherit",),
@@ -34,36 +30,36 @@ def folder(settings: Settings, split_list: list[int] | None, split_type: str | N
 
 
 class Cell(NamedTuple):
-    """A combination of parts: below a seed's folder, where its stage one lies and where its stage two does."""
+    """A combination of parts, and where its stage two lies below a seed's folder."""
 
-    classifiers: str
     name: str
     parts: dict[str, bool]
     options: dict[str, Any]  # and arguments, of both stages
 
 
-def grid(settings: Settings) -> list[list[Cell]]:
+def grid(settings: Settings) -> list[tuple[str, list[Cell]]]:
     """The cells of MixMatch, compression and stage two; of a recipe with additions these, one on top of the other.
 
-    Cells of one stage one stand together.
+    Cells of one stage one stand together, with the folder below a seed's where that lies.
     """
     found = []
     if not settings.finetune_distillation:
         for mixmatch, name in ((True, "mixmatch"), (False, "supervised")):
-            found.append([])
+            cells = []
             for prune, state in ((True, "compressed"), (False, "uncompressed")):
                 parts = {"MixMatch": mixmatch, "compression": prune}
-                found[-1].append(Cell("", f"{name}_{state}", parts, {"mixmatch": mixmatch, "prune": prune}))
+                cells.append(Cell(f"{name}_{state}", parts, {"mixmatch": mixmatch, "prune": prune}))
+            found.append(("", cells))
         return found
     for count in range(len(ADDITIONS) + 1):
-        parts = {addition: index < count for index, addition in enumerate(ADDITIONS)}
-        name = "_".join(addition for addition, there in parts.items() if there) or "faithful"
-        off = [option for addition, there in parts.items() if not there for option in ADDITIONS[addition]]
-        cell = Cell(name, name, parts, {option: OPTIONS[option].default for option in off})
-        if parts["distilled"]:
-            found[-1].append(cell._replace(classifiers=found[-1][0].classifiers))
+        there, off = [*ADDITIONS][:count], [*ADDITIONS][count:]
+        name = "_".join(there) or "faithful"
+        options = {option: OPTIONS[option].default for addition in off for option in ADDITIONS[addition]}
+        cell = Cell(name, {addition: addition in there for addition in ADDITIONS}, options)
+        if "distilled" in there:
+            found[-1][1].append(cell)
         else:
-            found.append([cell])
+            found.append((name, [cell]))
     return found
 
 
@@ -88,17 +84,20 @@ def write(folder: Path, cells: Sequence[tuple[dict[str, bool], Sequence[dict]]])
             for each seed, as in their results.json; the first is of EDE-Net.
 
     Returns: the content of ablation.json: "cells", for each its "parts", their names as "label", and mean and deviation
-        over its seeds, see `groups.group`.
+        over its seeds, see `report.group`.
     """
     found = []
     for parts, results in cells:
         label = " + ".join(part for part, there in parts.items() if there) or "none"
-        found.append({"label": label, "parts": parts, **groups.group(results)})
+        found.append({"label": label, "parts": parts, **report.group(results)})
     configuration = found[0]["configuration"]
     title = f"Ablation: {report.name(cells[0][1][0])}, {configuration['split_type']}, recipe {configuration['recipe']}"
     end = "Without stage two the sub-models' logits are concatenated and nothing is fine-tuned."
-    panels = {label: [each[measure] for each in found] for measure, label in BARS.items()}
-    caption = f"{title}. {groups.note(found)} {end}"
+    panels = {
+        "average incremental accuracy (%)": [each["average_incremental_accuracy"] for each in found],
+        "last accuracy (%)": [each["last_accuracy"] for each in found],
+    }
+    caption = f"{title}. {compare.note(found)} {end}"
     labels = [each["label"] for each in found]
     plotting.bars(folder / "ablation", labels, panels, "With and without each part", caption, pdf=True)
-    return groups.write(folder / "ablation", {"cells": found}, title, found, end)
+    return compare.write(folder / "ablation", {"cells": found}, title, found, end)

@@ -5,8 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.results import groups, plotting, report
+from utils.results import plotting, report, tables
 from utils.running import storage
+from utils.running.console import show
 from utils.running.errors import UserError
 from utils.running.options import path_of
 
@@ -35,9 +36,9 @@ def compare(*folders, output=None):
     output.mkdir(parents=True, exist_ok=True)
     found = grouped(runs)
     curves = {each["label"]: each for each in found}
-    plotting.seen_accuracy(output / "comparison", curves, groups.note(found), pdf=True)
+    plotting.seen_accuracy(output / "comparison", curves, note(found), pdf=True)
     folders = "\n".join(f"- {each['label']}: {', '.join(each['folders'])}" for each in found)
-    return groups.write(output / "comparison", {"groups": found}, "Runs compared", found, folders)
+    return write(output / "comparison", {"groups": found}, "Runs compared", found, folders)
 
 
 def read(folders: Sequence[Path]) -> dict[str, dict]:
@@ -51,7 +52,7 @@ def read(folders: Sequence[Path]) -> dict[str, dict]:
             raise UserError(f"{path} is not there: give the folder of a finished run of stage two or of a baseline")
         results = storage.read_json(path)
         try:
-            groups.group([results])
+            note(grouped({path.name: results}))
             lengths = {len(results[name]) for name in ("seen_accuracy", "test_images", "parameters")}
             whole = lengths == {len(results["configuration"]["split_list"]) - 1} and "split_type" in _options(results)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
@@ -66,14 +67,11 @@ def read(folders: Sequence[Path]) -> dict[str, dict]:
 
 
 def grouped(runs: dict[str, dict]) -> list[dict]:
-    """Groups of runs whose options differ by the seed only; each run alone where a seed comes twice.
+    """Groups of runs (results by folder) whose options differ by the seed only; each alone where a seed comes twice.
 
     The second is so because such runs differ in something that no option holds: the data, or the program.
 
-    Args:
-        runs: results by folder.
-
-    Returns: for each group "label", "folders", and what `groups.group` says of it.
+    Returns: for each group "label", "folders", and what `report.group` says of it.
     """
     alike: dict[str, list[str]] = {}
     for folder, results in runs.items():
@@ -85,7 +83,7 @@ def grouped(runs: dict[str, dict]) -> list[dict]:
         together += [members] if len(seeds) == len(members) else [[folder] for folder in members]
     labels = _labels({members[0]: _options(runs[members[0]]) for members in together})
     return [
-        {"label": label, "folders": members, **groups.group([runs[folder] for folder in members])}
+        {"label": label, "folders": members, **report.group([runs[folder] for folder in members])}
         for label, members in zip(labels, together, strict=True)
     ]
 
@@ -101,12 +99,9 @@ def _options(results: dict) -> dict:
 
 
 def _labels(runs: dict[str, dict]) -> list[str]:
-    """In what the runs differ, in words; the folder too where that does not tell them apart.
+    """In what the runs (options by folder) differ, in words; the folder too where that does not tell them apart.
 
     Baselines and EDE-Net have not all options in common: one differs where two of the runs that have it differ.
-
-    Args:
-        runs: options by folder.
     """
     names = dict.fromkeys(name for each in runs.values() for name in each if name not in ("seed", "baseline"))
     values = {name: {json.dumps(each[name]) for each in runs.values() if name in each} for name in names}
@@ -122,3 +117,29 @@ def _labels(runs: dict[str, dict]) -> list[str]:
     return [
         f"{label} ({folder})" if labels.count(label) > 1 else label for label, folder in zip(labels, runs, strict=True)
     ]
+
+
+def note(found: Sequence[dict]) -> str:
+    """What the numbers of groups are and rest on."""
+    return (
+        "Test accuracy (%): average incremental, and on all classes after the last task; then also among the task's "
+        "own classes, as if told the task, and the share of images taken for another task's class. Forgetting and "
+        "backward transfer in points. ±: sample standard deviation over seeds. "
+        + report.notes(each["configuration"] for each in found)
+    )
+
+
+def write(path: Path, content: dict, title: str, found: Sequence[dict], end: str) -> dict:
+    """Writes the content as JSON and a table of its groups as Markdown, prints the table, and returns the content.
+
+    Args:
+        found: groups, each with its "label".
+        end: what follows on the table.
+    """
+    rows = [[each["label"], len(each["seeds"]), *tables.cells(each, *report.MEASURES)] for each in found]
+    table = tables.markdown_table(["run", "seeds", *report.MEASURES.values()], rows)
+    page = tables.page(f"# {title}", note(found), table, end)
+    storage.write_json(path.with_suffix(".json"), content)
+    storage.write_bytes(path.with_suffix(".md"), page.encode())
+    show(f"{page}\nwritten to {path.parent}")
+    return content

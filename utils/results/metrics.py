@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 from statistics import fmean
 
-AccuracyMatrix = Sequence[Sequence[float]]
-
 
 def percentages(counts: Sequence[int], totals: Sequence[int]) -> list[float]:
     """Share in percent of each count in its own total; there may be more totals than counts."""
@@ -25,12 +23,7 @@ def seen_accuracy(correct: Sequence[Sequence[int]], sizes: Sequence[int]) -> lis
     return percentages([sum(row) for row in correct], list(accumulate(sizes)))
 
 
-def average_incremental_accuracy(seen: Sequence[float]) -> float:
-    """Mean over the tasks of :func:`seen_accuracy`, the first task included (Rebuffi et al. 2017, iCaRL)."""
-    return fmean(seen)
-
-
-def forgetting(A: AccuracyMatrix) -> float | None:
+def forgetting(A: Sequence[Sequence[float]]) -> float | None:
     """Mean over i < T of ``max_{t<T} A[t][i] - A[T][i]``, in points; None for one task (Chaudhry et al. 2018).
 
     Negative where old tasks are better at the end than ever before.
@@ -40,7 +33,7 @@ def forgetting(A: AccuracyMatrix) -> float | None:
     return fmean(lost) if lost else None
 
 
-def backward_transfer(A: AccuracyMatrix) -> float | None:
+def backward_transfer(A: Sequence[Sequence[float]]) -> float | None:
     """Mean over i < T of ``A[T][i] - A[i][i]``, in points; None for one task (Lopez-Paz and Ranzato 2017, GEM)."""
     *earlier, last = A
     return fmean(last[i] - row[i] for i, row in enumerate(earlier)) if earlier else None

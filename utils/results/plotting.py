@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("style.mplstyle")
-WIDTH = 6.7  # inches: the text width of a page
 
 
 @contextmanager
@@ -30,8 +29,7 @@ def picture(path: Path, height: float, title: str, caption: str, pdf: bool = Fal
     Args:
         path: without its ending.
         height: in inches; the width is that of a page's text.
-        title: over it.
-        caption: under it, in small letters.
+        title, caption: over it, and under it in small letters.
 
     Raises: `OSError` if it cannot be written.
     """
@@ -40,14 +38,14 @@ def picture(path: Path, height: float, title: str, caption: str, pdf: bool = Fal
 
     with matplotlib.style.context(STYLE, after_reset=True), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # class names in scripts that the font lacks
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(6.7, height), layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", weight="bold")
         figure.supxlabel(textwrap.fill(caption, 138), x=0.01, ha="left", fontsize=6.5, color="#404040")
         yield figure
-        formats = {"png": {"Software": None}, "pdf": {"CreationDate": None}}  # no date, no version
+        unsaid = {"Software": None, "CreationDate": None}  # the version in a PNG, the date in a PDF
         for ending in ("png", "pdf") if pdf else ("png",):
             content = io.BytesIO()
-            figure.savefig(content, format=ending, metadata=formats[ending])
+            figure.savefig(content, format=ending, metadata=unsaid)
             storage.write_bytes(path.with_name(f"{path.name}.{ending}"), content.getvalue())
 
 
@@ -57,7 +55,7 @@ def seen_accuracy(path: Path, runs: dict[str, dict], caption: str, pdf: bool = F
     Published averages stand beside it where all runs are of one of the four splits.
 
     Args:
-        runs: by name, each a `groups.group`.
+        runs: by name, each a `report.group`.
     """
     found = [published.averages(run["configuration"], run["test_images"]) for run in runs.values()]
     marks = found[0] if all(each == found[0] for each in found) else {}

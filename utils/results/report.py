@@ -8,7 +8,7 @@ data sets are shared by several runs: their results are "stage" and "runs", each
 import reprlib
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
-from statistics import fmean
+from statistics import fmean, stdev
 
 from utils.results import metrics, tables
 from utils.running.options import BASELINES
@@ -170,7 +170,7 @@ def stage_two(configuration: dict, stages: Sequence[dict], stage_one: dict | Non
         "task_confusion": confusion,
         "test_images": sizes,
         "seen_accuracy": seen,
-        "average_incremental_accuracy": metrics.average_incremental_accuracy(seen),
+        "average_incremental_accuracy": fmean(seen),  # the first task included: Rebuffi et al. 2017, iCaRL
         "last_accuracy": seen[-1],
         "last_within_task_accuracy": seen_within[-1],
         "last_task_confusion": seen_confusion[-1],
@@ -211,14 +211,14 @@ def _stage_two_page(results: dict) -> str:
     configuration, count = results["configuration"], len(results["accuracy_matrix"])
     rows = []
     for t, row in enumerate(results["accuracy_matrix"]):
-        stage = {name: results[name][t] for name in ("seen_accuracy", *COSTS)}
-        accuracies = [*tables.cells(stage, "seen_accuracy"), *tables.percents(row), *[""] * (count - len(row))]
-        rows.append([t + 1, configuration["split_list"][t + 1], *accuracies, *tables.cells(stage, *COSTS)])
+        accuracies = [*map(tables.written, [results["seen_accuracy"][t], *row]), *[""] * (count - len(row))]
+        costs = tables.cells({name: results[name][t] for name in COSTS}, *COSTS)
+        rows.append([t + 1, configuration["split_list"][t + 1], *accuracies, *costs])
     for name in ("within_task_accuracy", "task_confusion"):
         values = [results[f"last_{name}"], *results[name][-1]]
-        rows.append([MEASURES[f"last_{name}"], "", *tables.percents(values), *[""] * len(COSTS)])
+        rows.append([MEASURES[f"last_{name}"], "", *map(tables.written, values), *[""] * len(COSTS)])
     if "alone" in results:
-        rows.append(["stage one alone", "", "", *tables.percents(results["alone"]), *[""] * len(COSTS)])
+        rows.append(["stage one alone", "", "", *map(tables.written, results["alone"]), *[""] * len(COSTS)])
     header = ["after task", "classes", "all seen", *[f"task {i + 1}" for i in range(count)], *COSTS.values()]
     measures = {**MEASURES, "mean": "mean of the tasks"} if "mean" in results else MEASURES
     ends = tables.cells({**results, "parameters": results["parameters"][-1]}, *measures)
@@ -230,3 +230,29 @@ def _stage_two_page(results: dict) -> str:
         tables.markdown_table(header, rows),
         tables.markdown_table(["measure", "value"], zip(measures.values(), ends, strict=True)),
     )
+
+
+# --- runs that differ by the seed only
+
+
+def group(results: Sequence[dict]) -> dict:
+    """Mean and deviation over runs that differ by the seed.
+
+    Returns: "configuration", what their options have in common; "seeds"; "test_images"; and as dicts of "mean" and
+        "deviation" (None for one run) "seen_accuracy" after each task, and `MEASURES` at the end.
+    """
+    ends = [{**each, "parameters": each["parameters"][-1]} for each in results]
+    return {
+        "configuration": {name: value for name, value in results[0]["configuration"].items() if name != "seed"},
+        "seeds": [each["configuration"]["seed"] for each in results],
+        "test_images": results[0]["test_images"],
+        "seen_accuracy": [_spread(row) for row in zip(*[each["seen_accuracy"] for each in results], strict=True)],
+        **{name: _spread([each[name] for each in ends]) for name in MEASURES},
+    }
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Mean and sample standard deviation; nothing of a measure that one task alone does not have."""
+    if None in values:
+        return {"mean": None, "deviation": None}
+    return {"mean": fmean(values), "deviation": stdev(values) if len(values) > 1 else None}

@@ -10,18 +10,17 @@ def page(*parts: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]], left: int = 1) -> str:
-    """Markdown table whose columns are padded to equal width, without a line break at the end.
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Markdown table with columns of equal width, the first to the left, all others to the right; no line break last.
 
     Args:
         header: the columns' titles.
         rows: cells of any type, one a column; None becomes "–". Pipes are escaped, and line breaks become spaces.
-        left: how many columns are aligned to the left, from the first on; the others are to the right.
     """
     table = [[_cell(value) for value in row] for row in (header, *rows)]
     # Three characters at least: Markdown readers do not agree on shorter rules.
     widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
-    sides = ["<"] * left + [">"] * (len(widths) - left)
+    sides = ["<"] + [">"] * (len(widths) - 1)
     table.insert(1, [f"{':':-{side}{width}}" for side, width in zip(sides, widths, strict=True)])
     lines = [[f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)] for row in table]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -31,27 +30,20 @@ def _cell(value: object) -> str:
     return "–" if value is None else " ".join(str(value).split()).replace("|", "\\|")
 
 
-def cells(values: dict, *names: str) -> list[str | None]:
-    """The values of these names, each written as its kind is, see `FORMATS`; all others are percentages.
-
-    A value is a number, None, or a dict of a "mean" and its "deviation", which may be None: "76.4 ± 0.3".
-    """
-    return [_written(values[name], FORMATS.get(name, percent)) for name in names]
+def percent(value: float) -> str:
+    """Percentage, or difference of two, with one decimal: ``76.4``. The unit belongs in the column's title."""
+    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
 
 
-def percents(values: Iterable[float | None]) -> list[str | None]:
-    """Percentages, each written as such."""
-    return [_written(value, percent) for value in values]
-
-
-def _written(value: object, form: Callable) -> str | None:
+def written(value: float | dict | None, form: Callable[[float], str] = percent) -> str | None:
+    """A number, None, or a dict of a "mean" and its "deviation", which may be None: "76.4 ± 0.3"."""
     parts = value.values() if isinstance(value, dict) else [value]
     return " ± ".join(form(part) for part in parts if part is not None) or None
 
 
-def percent(value: float) -> str:
-    """Percentage, or difference of two, with one decimal: ``76.4``. The unit belongs in the column's title."""
-    return f"{round(value, 1) + 0.0:.1f}"  # + 0.0 turns -0.0 into 0.0
+def cells(values: dict, *names: str) -> list[str | None]:
+    """The values of these names, each `written` as its kind is, see `FORMATS`; all others are percentages."""
+    return [written(values[name], FORMATS.get(name, percent)) for name in names]
 
 
 def widths(values: Sequence[int]) -> str:
