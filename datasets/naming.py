@@ -11,14 +11,8 @@ from pathlib import Path
 
 from utils.running.errors import UserError
 
-TITLES = {
-    "cifar100": "CIFAR-100",
-    "cifar10": "CIFAR-10",
-    "mnist": "MNIST",
-    "fashionmnist": "FashionMNIST",
-    "svhn": "SVHN",
-}
-SPELLINGS = {**{name: name for name in TITLES}, "svnh": "svhn"}  # the last is that of the method's author
+KNOWN = ("cifar100", "cifar10", "mnist", "fashionmnist", "svhn")
+SPELLINGS = {**{name: name for name in KNOWN}, "svnh": "svhn"}  # the last is that of the method's author
 
 PREFIX = "folder:"
 LONGEST_NAME = 60  # characters of a folder's name in the names of checkpoint folders, which the system limits
@@ -34,13 +28,8 @@ def canonical_name(name: str) -> str:
         return SPELLINGS[plain]
     nearest = difflib.get_close_matches(plain, SPELLINGS, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    known = f'{", ".join(TITLES)} (or, in a split, "{PREFIX}PATH")'
+    known = f'{", ".join(KNOWN)} (or, in a split, "{PREFIX}PATH")'
     raise UserError(f"unknown data set {reprlib.repr(name)}: expected one of {known}{hint}")
-
-
-def title(name: str) -> str:
-    """Name of a known data set in tables: "CIFAR-10" for "cifar10". Raises `UserError` for an unknown name."""
-    return TITLES[canonical_name(name)]
 
 
 def is_folder(name: object) -> bool:
