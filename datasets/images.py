@@ -27,14 +27,6 @@ class ImageSet:
     mirror: bool  # whether a mirrored image keeps its class (False for digits)
     stand_in: bool = False  # whether `datasets.stand_ins` drew the images
 
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.images)
-
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell these pixels, labels and class names from others, wherever they lie."""
-        return _fingerprint(self.images, self.labels, list(self.class_names))
-
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -64,7 +56,10 @@ class Images:
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that tell these pixels and labels from others, on any device."""
-        return _fingerprint(self.images, self.labels)
+        digest = hashlib.sha256(json.dumps([list(self.images.shape)]).encode())
+        for values in (self.labels, self.images):
+            digest.update(values.cpu().flatten().numpy())
+        return digest.hexdigest()[:16]
 
 
 def joined(parts: Sequence[Images]) -> Images:
@@ -90,10 +85,3 @@ def measured(images: Tensor) -> tuple[Channels, Channels]:
         means.append(float(mean))
         deviations.append(max(float((counts @ (values - mean) ** 2 / counts.sum()).sqrt()), SMALLEST_DEVIATION))
     return tuple(means), tuple(deviations)
-
-
-def _fingerprint(images: Tensor, labels: Tensor, *names: list[str]) -> str:
-    digest = hashlib.sha256(json.dumps([list(images.shape), *names]).encode())
-    for values in (labels, images):
-        digest.update(values.cpu().flatten().numpy())
-    return digest.hexdigest()[:16]

@@ -148,7 +148,7 @@ def relabelled(part: ImageSet, order: list[int], title: str) -> Images:
             f"first: give a split_list or class_order within the classes that are there"
         )
     kept = (labels >= 0).nonzero().flatten()
-    images = part.images if len(kept) == len(part) else part.images[kept]  # no second copy of the whole set
+    images = part.images if len(kept) == len(labels) else part.images[kept]  # no second copy of the whole set
     return Images(images, labels[kept], kept)
 
 
