@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# One step of 8 bits. Where all pixels are alike the deviation would be 0, by which nothing can be divided.
-SMALLEST_DEVIATION = 1 / 255
-
 Channels = tuple[float, float, float]
 
 
@@ -75,7 +72,7 @@ def measured(images: Tensor) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel over all pixels of uint8 [N, 3, H, W], of pixels in [0, 1].
 
     Computed in float64 from how often each of the 256 values occurs, so that nothing is lost over many images. A
-    deviation is at least `SMALLEST_DEVIATION`.
+    deviation is at least 1/255, one step of 8 bits: where all pixels are alike it would be 0, which cannot divide.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
@@ -83,5 +80,5 @@ def measured(images: Tensor) -> tuple[Channels, Channels]:
         counts = channel.flatten().bincount(minlength=256).double()
         mean = counts @ values / counts.sum()
         means.append(float(mean))
-        deviations.append(max(float((counts @ (values - mean) ** 2 / counts.sum()).sqrt()), SMALLEST_DEVIATION))
+        deviations.append(max(float((counts @ (values - mean) ** 2 / counts.sum()).sqrt()), 1 / 255))
     return tuple(means), tuple(deviations)
