@@ -17,10 +17,6 @@ from utils.running.errors import UserError
 from utils.running.randomness import generator
 
 
-class OutOfReach(RuntimeError):  # noqa: N818 - the word of the protocol
-    """Code asked for training images that the incremental protocol puts out of reach: an error in the code."""
-
-
 @dataclass(eq=False)
 class Task:
     """One task. Its training images are in reach inside `with task:` only, and gone afterwards.
@@ -69,9 +65,9 @@ class Task:
 
     @property
     def train(self) -> Images:
-        """Its training images, global labels. Raises `OutOfReach` unless the task has begun and not ended."""
+        """Its training images, global labels. Raises `RuntimeError` unless the task has begun and not ended."""
         if not self._open:
-            raise OutOfReach(f"training images of task {self.name} asked for while it is not trained")
+            raise RuntimeError(f"training images of task {self.name} asked for while it is not trained")
         return self._kept
 
     @property
@@ -81,7 +77,7 @@ class Task:
 
     def __enter__(self) -> "Task":
         if self._kept is None:
-            raise OutOfReach(f"task {self.name} has ended: its training images are gone")
+            raise RuntimeError(f"task {self.name} has ended: its training images are gone")
         self._open = True
         return self
 
