@@ -6,7 +6,7 @@ labels count from 0 inside a task.
 """
 
 from collections.abc import Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +31,7 @@ class Task:
         mean, std: channel means and deviations by which its images are normalised, of pixels in [0, 1].
         mirror: whether a mirrored image keeps its class.
         stand_in: whether the images are drawn stand-ins for the data set's.
-        fingerprint: of its training images.
+        fingerprint: of its training images, wherever in the order it stands.
     """
 
     index: int
@@ -44,14 +44,11 @@ class Task:
     std: Channels
     mirror: bool
     stand_in: bool
-    training_images: InitVar[Images]
-    fingerprint: str = ""
+    _kept: Images | None
     _open: bool = False
 
-    def __post_init__(self, training_images: Images) -> None:
-        self._kept: Images | None = training_images
-        local = Images(training_images.images, training_images.labels - self.first, training_images.indices)
-        self.fingerprint = local.fingerprint()
+    def __post_init__(self) -> None:
+        self.fingerprint = replace(self._kept, labels=self._kept.labels - self.first).fingerprint()
 
     @property
     def num_classes(self) -> int:
