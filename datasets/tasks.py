@@ -133,8 +133,7 @@ def relabelled(part: ImageSet, order: list[int], title: str) -> Images:
     place = torch.full((len(part.class_names),), -1)
     place[torch.tensor(order)] = torch.arange(len(order))
     labels = place[part.labels]
-    counts = torch.bincount(labels[labels >= 0], minlength=len(order)).tolist()
-    missing = [part.class_names[number] for number, count in zip(order, counts, strict=True) if count == 0]
+    missing = [part.class_names[number] for number in order if number not in part.labels]
     if missing:
         raise UserError(
             f"{part.name} has no {title} image of {len(missing)} classes of the split, {missing[0]} the "
