@@ -14,28 +14,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Transform:
-    """What augmentation may do. The networks normalise their input themselves.
+    """What augmentation may do. The networks normalise their input themselves."""
 
-    Attributes:
-        padding: pixels of zero padding on each side before the random crop to the original size.
-        degrees: rotation by a uniform angle in [-degrees, degrees].
-        flip: whether to mirror with probability 1/2.
-    """
-
-    padding: int = 4
-    degrees: float = 5.0
-    flip: bool = True
+    padding: int = 4  # pixels of zero padding on each side before the random crop to the original size
+    degrees: float = 5.0  # rotation by a uniform angle in [-degrees, degrees]
+    flip: bool = True  # whether to mirror with probability 1/2
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Random values for B images: crop corner `top`, `left` int64 [B] in 0..2·padding, `mirrored` bool [B], `angle`
-    float32 [B] in degrees, counter-clockwise."""
+    """Random values for B images."""
 
-    top: Tensor
-    left: Tensor
-    mirrored: Tensor
-    angle: Tensor
+    top: Tensor  # of the crop, int64 [B] in 0..2·padding
+    left: Tensor  # likewise
+    mirrored: Tensor  # bool [B]
+    angle: Tensor  # float32 [B] in degrees, counter-clockwise
 
 
 def draw(count: int, transform: Transform, generator: torch.Generator) -> Draw:

@@ -12,29 +12,21 @@ from utils.running.randomness import generator
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of every batch is drawn from.
+    """What one part of every batch is drawn from."""
 
-    Attributes:
-        images: uint8 [N, 3, H, W]; labels: int64 [N], or None for unlabelled images.
-        size: rows a batch.
-        transform: augmentation.
-        views: how many augmentations of the same images a batch holds.
-    """
-
-    images: Tensor
-    labels: Tensor | None
-    size: int
+    images: Tensor  # uint8 [N, 3, H, W]
+    labels: Tensor | None  # int64 [N], or None for unlabelled images
+    size: int  # rows a batch
     transform: Transform
-    views: int = 1
+    views: int = 1  # how many augmentations of the same images a batch holds
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One part of a batch: `views`, each float32 [size, 3, H, W] in [0, 1], of the same images in the same order;
-    `labels` int64 [size] or None."""
+    """One part of a batch."""
 
-    views: list[Tensor]
-    labels: Tensor | None
+    views: list[Tensor]  # each float32 [size, 3, H, W] in [0, 1], of the same images in the same order
+    labels: Tensor | None  # int64 [size]
 
 
 def moved(rows: Tensor, device: torch.device) -> Tensor:

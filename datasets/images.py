@@ -27,28 +27,20 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Labelled images, on any device.
+    """Labelled images, on any device."""
 
-    Attributes:
-        images: uint8 [N, 3, S, S].
-        labels: int64 [N].
-        indices: int64 [N], the images' rows in the data set's part.
-    """
-
-    images: Tensor
-    labels: Tensor
-    indices: Tensor
+    images: Tensor  # uint8 [N, 3, S, S]
+    labels: Tensor  # int64 [N]
+    indices: Tensor  # int64 [N], the images' rows in the data set's part
 
     def select(self, rows: Tensor) -> "Images":
         """The rows at `rows` (int64 or bool)."""
         return Images(self.images[rows], self.labels[rows], self.indices[rows])
 
     def to(self, device: torch.device | str) -> "Images":
-        """The same images on another device."""
         return Images(self.images.to(device), self.labels.to(device), self.indices.to(device))
 
     def __len__(self) -> int:
-        """Number of images."""
         return len(self.labels)
 
     def fingerprint(self) -> str:

@@ -19,40 +19,27 @@ from utils.running.randomness import generator
 
 @dataclass(eq=False)
 class Task:
-    """One task. Its training images are in reach inside `with task:` only, and gone afterwards.
+    """One task. Its training images are in reach inside `with task:` only, and gone afterwards."""
 
-    Attributes:
-        index: from 0.
-        name: in file names: "0to10", "mnist".
-        first: the global label of its first class.
-        class_names: of its classes, in the order of their labels.
-        class_keys: what tells each class from all others in the keys of random numbers.
-        test: its test images, global labels.
-        mean, std: channel means and deviations by which its images are normalised, of pixels in [0, 1].
-        mirror: whether a mirrored image keeps its class.
-        stand_in: whether the images are drawn stand-ins for the data set's.
-        fingerprint: of its training images, wherever in the order it stands.
-    """
-
-    index: int
-    name: str
-    first: int
-    class_names: tuple[str, ...]
-    class_keys: list[tuple]
-    test: Images
-    mean: Channels
-    std: Channels
-    mirror: bool
-    stand_in: bool
-    _kept: Images | None
-    _open: bool = False
+    index: int  # from 0
+    name: str  # in file names: "0to10", "mnist"
+    first: int  # the global label of its first class
+    class_names: tuple[str, ...]  # of its classes, in the order of their labels
+    class_keys: list[tuple]  # what tells each class from all others in the keys of random numbers
+    test: Images  # its test images, global labels
+    mean: Channels  # channel means by which its images are normalised, of pixels in [0, 1]
+    std: Channels  # channel standard deviations, likewise
+    mirror: bool  # whether a mirrored image keeps its class
+    stand_in: bool  # whether the images are drawn stand-ins for the data set's
+    _kept: Images | None  # its training images, global labels, until it has ended
+    _open: bool = False  # whether they are in reach
 
     def __post_init__(self) -> None:
+        # Of its training images, wherever in the order it stands.
         self.fingerprint = replace(self._kept, labels=self._kept.labels - self.first).fingerprint()
 
     @property
     def num_classes(self) -> int:
-        """How many classes it has."""
         return len(self.class_names)
 
     @property
@@ -84,20 +71,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Split:
-    """A data set cut into tasks.
+    """A data set cut into tasks."""
 
-    Attributes:
-        bounds: the tasks' borders in the class order.
-        type: "sA-tB".
-        dataset: the data set's short name.
-        configuration: the same, as results say it.
-    """
-
-    bounds: list[int]
-    type: str
-    dataset: str
+    bounds: list[int]  # the tasks' borders in the class order
+    type: str  # "sA-tB"
+    dataset: str  # the data set's short name
     tasks: list[Task]
-    configuration: dict[str, Any]
+    configuration: dict[str, Any]  # the same, as results say it
 
 
 def class_ranges(train: ImageSet, test: ImageSet, order: Sequence[int], bounds: Sequence[int]) -> list[Task]:
