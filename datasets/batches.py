@@ -1,5 +1,6 @@
 """Batches of augmented images, made on the device that trains."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +57,7 @@ class Batches:
         self.steps_per_epoch = steps_per_epoch
         self.key = key
         self.device = parts[0].images.device if device is None else torch.device(device)
-        self._orders: dict[tuple[int, int], Tensor] = {}
+        self._orders: dict[int, tuple[int, Tensor]] = {}  # of each part its newest pass, by number
 
     def draw(self, number: int) -> list[Rows]:
         """Batch `number`, counted from 0 over all epochs."""
@@ -72,21 +73,15 @@ class Batches:
 
     def indices(self, index: int, number: int) -> Tensor:
         """Which images of part `index` batch `number` holds: int64 [size]."""
-        part = self.parts[index]
-        start, count = number * part.size, len(part.images)
-        pieces, position = [], start
-        while position < start + part.size:
-            turn, offset = divmod(position, count)
-            piece = self._order(index, turn)[offset : offset + start + part.size - position]
-            pieces.append(piece)
-            position += len(piece)
-        return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+        size, count = self.parts[index].size, len(self.parts[index].images)
+        turn, start = divmod(number * size, count)
+        turns = range(turn, turn + math.ceil((start + size) / count))
+        return torch.cat([self._order(index, turn) for turn in turns])[start : start + size]
 
     def _order(self, index: int, turn: int) -> Tensor:
-        if (index, turn) not in self._orders:
-            self._orders = {key: order for key, order in self._orders.items() if key[0] != index or key[1] == turn - 1}
+        if index not in self._orders or self._orders[index][0] != turn:
             images = self.parts[index].images
             # Drawn on the CPU, so that the batches hold the same images on every device.
             order = torch.randperm(len(images), generator=generator("cpu", *self.key, "order", index, turn))
-            self._orders[index, turn] = moved(order, images.device)
-        return self._orders[index, turn]
+            self._orders[index] = turn, moved(order, images.device)
+        return self._orders[index][1]
