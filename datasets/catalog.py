@@ -25,7 +25,7 @@ from datasets.naming import canonical_name, is_folder, short_name
 class Entry:
     """One data set, its files as torchvision lays them out under its root."""
 
-    parts: files.Parts  # "train" and "test" → {file relative to the data root: official MD5}
+    parts: files.Parts
     download: Callable[[str], object]  # fetches the whole data set into a folder
     read: Callable[[list[Path], tuple[str, ...]], readers.Arrays]  # files, class names → images, labels, class names
     class_names: tuple[str, ...]  # empty where the files themselves name the classes
@@ -53,11 +53,6 @@ def _mnist(source: type[official.MNIST], names: tuple[str, ...], mean: float, st
     return Entry(parts, partial(source, download=True), readers.read_mnist, names, (mean,) * 3, (std,) * 3, mirror)
 
 
-def _download_svhn(root: str) -> None:
-    for part in ("train", "test"):
-        official.SVHN(root, split=part, download=True)
-
-
 DIGITS = tuple("0123456789")
 
 CATALOG: dict[str, Entry] = {
@@ -69,7 +64,7 @@ CATALOG: dict[str, Entry] = {
     "fashionmnist": _mnist(official.FashionMNIST, tuple(official.FashionMNIST.classes), 0.2190, 0.3318, mirror=True),
     "svhn": Entry(  # the cropped digits, without the extra training images
         {part: dict([official.SVHN.split_list[part][1:]]) for part in ("train", "test")},
-        _download_svhn,
+        lambda root: [official.SVHN(root, split=part, download=True) for part in ("train", "test")],
         readers.read_svhn,
         DIGITS,
         mean=(0.4377, 0.4438, 0.4728),
