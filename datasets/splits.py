@@ -27,7 +27,7 @@ def split_type_of(split_list: Sequence[int]) -> str:
 
 
 def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_classes: int = 100) -> list[int]:
-    """Bounds of the tasks, from a split list, a split type, or both.
+    """Bounds of the tasks, from a split list, a split type, or both: a new list of Python integers.
 
     A type alone stands for all classes of the data, the tasks after the first equal. A list may end before the data's
     last class and its tasks may differ in size. Given both, they must agree in the number of tasks and, unless the type
@@ -36,9 +36,6 @@ def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_
     Args:
         split_list: at least two integers that rise strictly from 0 to at most `num_classes`, or None.
         split_type: "sA-tB", or None; `split_type_of` then names the list.
-        num_classes: how many classes the data has.
-
-    Returns: a new list of Python integers.
 
     Raises: `UserError` if the list or the type is not as above, they disagree, or both are None.
     """
@@ -63,14 +60,11 @@ def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_
 
 
 def class_order(spec: int | Sequence[int] | None, num_classes: int) -> list[int]:
-    """Order in which the data's classes are learned: position in the order → label in the data's files.
+    """The labels in the data's files, 0 … `num_classes` − 1 as Python integers, in the order in which they are learned.
 
     Args:
         spec: None for 0, 1, 2, …; a seed for a random order, 1993 being the field's usual one (Rebuffi et al. 2017,
             iCaRL, and most work since); or the order itself.
-        num_classes: how many classes the data has.
-
-    Returns: a permutation of 0 … `num_classes` − 1 as Python integers.
 
     Raises: `UserError` for a list with missing, repeated or unknown classes.
     """
