@@ -40,7 +40,16 @@ def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_
     Raises: `UserError` if the list or the type is not as above, they disagree, or both are None.
     """
     if split_list is None:
-        return _equal_tasks(split_type, num_classes)
+        first, later = _numbers(split_type)
+        rest = num_classes - first
+        fitting = [tasks for tasks in range(1, rest + 1) if rest % tasks == 0]
+        if later not in fitting:
+            raise UserError(
+                f'split_type="{split_type}" cannot cut the data\'s {num_classes} classes into equal tasks after the '
+                f"first: use a number of tasks out of {', '.join(map(str, fitting)) or 'none: begin with fewer'}, or "
+                f"give a split_list"
+            )
+        return ([0] if first else []) + list(range(first, num_classes + 1, rest // later))
     bounds = _integers("split_list", split_list)
     if len(bounds) < 2 or bounds[0] != 0 or any(after <= before for before, after in pairwise(bounds)):
         raise UserError(
@@ -92,18 +101,6 @@ def _numbers(split_type: str) -> tuple[int, int]:
             f'B tasks after it: write it like "s50-t5", or "s0-t10" for ten equal tasks'
         )
     return int(match[1]), int(match[2])
-
-
-def _equal_tasks(split_type: str | None, num_classes: int) -> list[int]:
-    first, later = _numbers(split_type)
-    rest = num_classes - first
-    fitting = [str(tasks) for tasks in range(1, rest + 1) if rest % tasks == 0]
-    if str(later) not in fitting:
-        raise UserError(
-            f'split_type="{split_type}" cannot cut the data\'s {num_classes} classes into equal tasks after the first: '
-            f"use a number of tasks out of {', '.join(fitting) or 'none: begin with fewer'}, or give a split_list"
-        )
-    return ([0] if first else []) + list(range(first, num_classes + 1, rest // later))
 
 
 def _integers(name: str, values: object) -> list[int]:
