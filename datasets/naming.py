@@ -1,6 +1,7 @@
 """The names of data sets: of the known ones, in any spelling, and of folders of images, "folder:PATH".
 
-Nothing here imports torch: names are wanted where no images are.
+What takes a name raises `UserError` for an unknown one; the message lists the known ones and the nearest. Nothing here
+imports torch: names are wanted where no images are.
 """
 
 import difflib
@@ -19,10 +20,7 @@ LONGEST_NAME = 60  # characters of a folder's name in the names of checkpoint fo
 
 
 def canonical_name(name: str) -> str:
-    """The key of a known data set's name in any letter case, with or without "-", "_" and spaces.
-
-    Raises: `UserError` for an unknown name; the message lists the known ones and the nearest.
-    """
+    """The key of a known data set's name in any letter case, with or without "-", "_" and spaces."""
     plain = re.sub(r"[\s_-]", "", name[:100]).lower() if isinstance(name, str) else ""
     if plain in SPELLINGS:
         return SPELLINGS[plain]
@@ -46,20 +44,14 @@ def place(name: str) -> Path:
 
 
 def short_name(name: str) -> str:
-    """Name of a data set in file names: "cifar10"; "folder-flowers" for "folder:~/flowers", odd characters as "_".
-
-    Raises: `UserError` for an unknown name.
-    """
+    """Name of a data set in file names: "cifar10"; "folder-flowers" for "folder:~/flowers", odd characters as "_"."""
     if not is_folder(name):
         return canonical_name(name)
     return "folder-" + re.sub(r"[^\w.-]", "_", place(name).name)[:LONGEST_NAME]
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two names stand for the same images, or for folders of which one lies in the other, links followed.
-
-    Raises: `UserError` for an unknown name.
-    """
+    """Whether two names stand for the same images, or for folders of which one lies in the other, links followed."""
     if is_folder(one) and is_folder(other):
         return overlap(place(one).resolve(), place(other).resolve())
     return short_name(one) == short_name(other)
