@@ -91,8 +91,7 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
         not of the format; `OSError` for what cannot be read.
     """
     if is_folder(name):
-        images, labels, class_names = folder.read(name, part, image_size)
-        return ImageSet(short_name(name), images, labels, class_names, mean=None, std=None, mirror=True)
+        return ImageSet(short_name(name), *folder.read(name, part, image_size), mean=None, std=None, mirror=True)
     name = canonical_name(name)
     entry, root = CATALOG[name], Path(os.path.expanduser(root))
     paths, drawn = files.files_of(root, entry.parts, "train" if part == "unlabeled" else part, entry.download)

@@ -43,7 +43,7 @@ def _content(path: Path, form: str) -> Iterator[bytes]:
         raise UserError(f"{path} is cut short or damaged ({reason}): expected {form}; replace it") from error
 
 
-def read_cifar(paths: list[Path], _class_names: tuple[str, ...] = ()) -> Arrays:
+def read_cifar(paths: list[Path], _class_names: tuple[str, ...]) -> Arrays:
     """CIFAR-10, and CIFAR-100 with its fine labels: the batches, and the file of the class names last."""
     *batches, meta = paths
     with _content(meta, "a CIFAR archive's list of class names") as content:
