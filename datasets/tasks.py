@@ -131,11 +131,10 @@ def data_sets(parts: Sequence[tuple[ImageSet, ImageSet]]) -> list[Task]:
         images, tested = (
             Images(part.images, part.labels + first, torch.arange(len(part.labels))) for part in (train, test)
         )
-        names = tuple(train.class_names)
-        keys = [(train.name, label) for label in range(len(names))]
+        keys = [(train.name, label) for label in range(len(train.class_names))]
         shown = (train.mean, train.std, train.mirror, train.stand_in)
-        tasks.append(Task(index, train.name, first, names, keys, tested, *shown, images))
-        first += len(names)
+        tasks.append(Task(index, train.name, first, train.class_names, keys, tested, *shown, images))
+        first = tasks[-1].last
     return tasks
 
 
