@@ -67,7 +67,7 @@ class Batches:
         chosen = self.indices(index, number)
         images = moved(part.images.index_select(0, chosen), self.device)
         random = generator(self.device, *self.key, "augment", index, number)
-        views = [augment.apply(images, augment.draw(part.size, part.transform, random)) for _ in range(part.views)]
+        views = [augment.apply(images, *augment.draw(part.size, part.transform, random)) for _ in range(part.views)]
         labels = None if part.labels is None else moved(part.labels.index_select(0, chosen), self.device)
         return Rows(views, labels)
 
