@@ -27,8 +27,7 @@ class Entry:
 
     parts: files.Parts
     download: Callable[[str], object]  # fetches the whole data set into a folder
-    read: Callable[[list[Path], tuple[str, ...]], readers.Arrays]  # files, class names → images, labels, class names
-    class_names: tuple[str, ...]  # empty where the files themselves name the classes
+    read: Callable[[list[Path]], readers.Arrays]  # a part's files → images, labels, class names
     mean: Channels  # channel means of the official training set, of pixels in [0, 1]
     std: Channels  # channel standard deviations of the same
     mirror: bool  # whether a mirrored image keeps its class
@@ -41,7 +40,7 @@ def _cifar(source: type[official.CIFAR10], mean: Channels, std: Channels) -> Ent
         part: {f"{source.base_folder}/{name}": md5 for name, md5 in (*batches, meta)}
         for part, batches in (("train", source.train_list), ("test", source.test_list))
     }
-    return Entry(parts, partial(source, download=True), readers.read_cifar, (), mean, std, mirror=True)
+    return Entry(parts, partial(source, download=True), readers.read_cifar, mean, std, mirror=True)
 
 
 def _mnist(source: type[official.MNIST], names: tuple[str, ...], mean: float, std: float, mirror: bool) -> Entry:
@@ -50,7 +49,8 @@ def _mnist(source: type[official.MNIST], names: tuple[str, ...], mean: float, st
         part: {f"{source.__name__}/raw/{name}": md5 for name, md5 in source.resources if name.startswith(prefix)}
         for part, prefix in (("train", "train-"), ("test", "t10k-"))
     }
-    return Entry(parts, partial(source, download=True), readers.read_mnist, names, (mean,) * 3, (std,) * 3, mirror)
+    read = partial(readers.read_mnist, class_names=names)
+    return Entry(parts, partial(source, download=True), read, (mean,) * 3, (std,) * 3, mirror)
 
 
 DIGITS = tuple("0123456789")
@@ -65,8 +65,7 @@ CATALOG: dict[str, Entry] = {
     "svhn": Entry(  # the cropped digits, without the extra training images
         {part: dict([official.SVHN.split_list[part][1:]]) for part in ("train", "test")},
         lambda root: [official.SVHN(root, split=part, download=True) for part in ("train", "test")],
-        readers.read_svhn,
-        DIGITS,
+        partial(readers.read_svhn, class_names=DIGITS),
         mean=(0.4377, 0.4438, 0.4728),
         std=(0.1980, 0.2010, 0.1970),
         mirror=False,
@@ -95,7 +94,7 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
     name = canonical_name(name)
     entry, root = CATALOG[name], Path(os.path.expanduser(root))
     paths, drawn = files.files_of(root, entry.parts, "train" if part == "unlabeled" else part, entry.download)
-    images, labels, class_names = entry.read(paths, entry.class_names)
+    images, labels, class_names = entry.read(paths)
     images, labels = _resized(torch.from_numpy(images), image_size), torch.from_numpy(labels)
     return ImageSet(name, images, labels, class_names, entry.mean, entry.std, entry.mirror, drawn)
 
