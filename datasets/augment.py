@@ -14,47 +14,30 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Transform:
-    """What augmentation may do. The networks normalise their input themselves.
+    """What augmentation may do. The networks normalise their input themselves."""
 
-    Attributes:
-        padding: pixels of zero padding on each side before the random crop to the original size.
-        degrees: rotation by a uniform angle in [-degrees, degrees].
-        flip: whether to mirror with probability 1/2.
+    padding: int = 4  # pixels of zero padding on each side before the random crop to the original size
+    degrees: float = 5.0  # rotation by a uniform angle in [-degrees, degrees]
+    flip: bool = True  # whether to mirror with probability 1/2
+
+
+def draw(count: int, transform: Transform, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Independent random values for `count` images B, on the generator's device.
+
+    Returns: top and left of the crop in the image, int64 [2, B] in -padding..padding; which are mirrored, bool [B];
+        angles, float32 [B] in degrees, counter-clockwise.
     """
-
-    padding: int = 4
-    degrees: float = 5.0
-    flip: bool = True
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Random values for B images: crop corner `top`, `left` int64 [B] in 0..2·padding, `mirrored` bool [B], `angle`
-    float32 [B] in degrees, counter-clockwise."""
-
-    top: Tensor
-    left: Tensor
-    mirrored: Tensor
-    angle: Tensor
-
-
-def draw(count: int, transform: Transform, generator: torch.Generator) -> Draw:
-    """Independent random values for `count` images, on the generator's device."""
     device = generator.device
-    corner = torch.randint(0, 2 * transform.padding + 1, (2, count), generator=generator, device=device)
+    corner = torch.randint(-transform.padding, transform.padding + 1, (2, count), generator=generator, device=device)
     uniform = torch.rand((2, count), generator=generator, device=device)
     mirrored = (uniform[0] < 0.5) if transform.flip else torch.zeros(count, dtype=torch.bool, device=device)
-    return Draw(corner[0], corner[1], mirrored, (uniform[1] * 2 - 1) * transform.degrees)
+    return corner, mirrored, (uniform[1] * 2 - 1) * transform.degrees
 
 
-def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
-    """Crop, flip, rotate (in this order).
+def apply(images: Tensor, corner: Tensor, mirrored: Tensor, angle: Tensor) -> Tensor:
+    """Crop, flip, rotate (in this order): uint8 [B, 3, S, S] -> float32 [B, 3, S, S] in [0, 1].
 
-    Args:
-        images: uint8 [B, 3, S, S].
-        values: one entry per image, on the images' device.
-
-    Returns: float32 [B, 3, S, S] in [0, 1].
+    The values are as `draw` gives them, on the images' device.
     """
     count, _, side, _ = images.shape
     white = _constants(side, images.device)[1]
@@ -63,7 +46,7 @@ def apply(images: Tensor, values: Draw, transform: Transform) -> Tensor:
     pixels = torch.empty(1 + count * side * side, dtype=torch.int32, device=images.device)
     pixels[0] = 0
     torch.add(red, green, alpha=1 << 8, out=pixels[1:].view(count, -1)).add_(blue, alpha=1 << 16)
-    picked = pixels.index_select(0, _source_pixels(values, transform, side).flatten())
+    picked = pixels.index_select(0, _source_pixels(corner, mirrored, angle, side).flatten())
     # Each of the three bytes in its place over 255 in that place: the quotient is that of the byte and 255.
     return (picked.view(count, 1, side, side) & white) / white
 
@@ -88,22 +71,22 @@ def _constants(side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor,
     return tuple(constant.to(device) for constant in (count, white, turn * 65536, offset * 65536 + 0.5))
 
 
-def _source_pixels(values: Draw, transform: Transform, side: int) -> Tensor:
+def _source_pixels(corner: Tensor, mirrored: Tensor, angle: Tensor, side: int) -> Tensor:
     """Which pixel of the batch each output pixel shows, counted from 1 in the order of [B, S, S]; 0 for none.
 
     Walks the transforms backwards: rotation, then flip, then crop. All three are linear in the output pixel's row and
     column, in the 16.16 fixed-point numbers of Pillow's nearest-neighbour transform, so that no pixel is rounded
     differently. Returns int32 [B, S, S]. Inside, x and y are the two halves of one tensor [2, B, …].
     """
-    corner = torch.stack((values.left, values.top)).int().sub_(transform.padding)
+    corner = corner.flip(0).int()
     # Where the first pixel's centre lies before the rotation, and how far from there a row and a column lead: (x, y) is
     # S/2 − (S−1)/2 · (cos + sin, cos − sin), a row (sin, cos), a column (cos, −sin). All in one product: [3, 2, B].
     count, _, turn, offset = _constants(side, corner.device)
-    radians = torch.deg2rad(values.angle.double()).neg_()
+    radians = torch.deg2rad(angle.double()).neg_()
     turned = torch.addmm(offset, turn, torch.stack((torch.cos(radians), torch.sin(radians))))
     start, by_row, by_column = moves = turned.floor_().int().view(3, 2, -1)
     # Column side − 1 − (x >> 16), the mirrored one, is (65536 · side − 1 − x) >> 16.
-    mirrored = values.mirrored.int()
+    mirrored = mirrored.int()
     moves[:, 0].mul_(1 - 2 * mirrored)
     start[0].add_(mirrored, alpha=65536 * side - 1)
     # From here on x and y begin at the first of the image's pixels that were cropped.

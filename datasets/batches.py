@@ -1,5 +1,6 @@
 """Batches of augmented images, made on the device that trains."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,29 +13,21 @@ from utils.running.randomness import generator
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of every batch is drawn from.
+    """What one part of every batch is drawn from."""
 
-    Attributes:
-        images: uint8 [N, 3, H, W]; labels: int64 [N], or None for unlabelled images.
-        size: rows a batch.
-        transform: augmentation.
-        views: how many augmentations of the same images a batch holds.
-    """
-
-    images: Tensor
-    labels: Tensor | None
-    size: int
+    images: Tensor  # uint8 [N, 3, H, W]
+    labels: Tensor | None  # int64 [N], or None for unlabelled images
+    size: int  # rows a batch
     transform: Transform
-    views: int = 1
+    views: int = 1  # how many augmentations of the same images a batch holds
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One part of a batch: `views`, each float32 [size, 3, H, W] in [0, 1], of the same images in the same order;
-    `labels` int64 [size] or None."""
+    """One part of a batch."""
 
-    views: list[Tensor]
-    labels: Tensor | None
+    views: list[Tensor]  # each float32 [size, 3, H, W] in [0, 1], of the same images in the same order
+    labels: Tensor | None  # int64 [size]
 
 
 def moved(rows: Tensor, device: torch.device) -> Tensor:
@@ -64,7 +57,7 @@ class Batches:
         self.steps_per_epoch = steps_per_epoch
         self.key = key
         self.device = parts[0].images.device if device is None else torch.device(device)
-        self._orders: dict[tuple[int, int], Tensor] = {}
+        self._orders: dict[int, tuple[int, Tensor]] = {}  # of each part its newest pass, by number
 
     def draw(self, number: int) -> list[Rows]:
         """Batch `number`, counted from 0 over all epochs."""
@@ -74,30 +67,21 @@ class Batches:
         chosen = self.indices(index, number)
         images = moved(part.images.index_select(0, chosen), self.device)
         random = generator(self.device, *self.key, "augment", index, number)
-        views = [
-            augment.apply(images, augment.draw(part.size, part.transform, random), part.transform)
-            for _ in range(part.views)
-        ]
+        views = [augment.apply(images, *augment.draw(part.size, part.transform, random)) for _ in range(part.views)]
         labels = None if part.labels is None else moved(part.labels.index_select(0, chosen), self.device)
         return Rows(views, labels)
 
     def indices(self, index: int, number: int) -> Tensor:
         """Which images of part `index` batch `number` holds: int64 [size]."""
-        part = self.parts[index]
-        start, count = number * part.size, len(part.images)
-        pieces, position = [], start
-        while position < start + part.size:
-            turn, offset = divmod(position, count)
-            piece = self._order(index, turn)[offset : offset + start + part.size - position]
-            pieces.append(piece)
-            position += len(piece)
-        return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+        size, count = self.parts[index].size, len(self.parts[index].images)
+        turn, start = divmod(number * size, count)
+        turns = range(turn, turn + math.ceil((start + size) / count))
+        return torch.cat([self._order(index, turn) for turn in turns])[start : start + size]
 
     def _order(self, index: int, turn: int) -> Tensor:
-        if (index, turn) not in self._orders:
-            self._orders = {key: order for key, order in self._orders.items() if key[0] != index or key[1] == turn - 1}
+        if index not in self._orders or self._orders[index][0] != turn:
             images = self.parts[index].images
             # Drawn on the CPU, so that the batches hold the same images on every device.
             order = torch.randperm(len(images), generator=generator("cpu", *self.key, "order", index, turn))
-            self._orders[index, turn] = moved(order, images.device)
-        return self._orders[index, turn]
+            self._orders[index] = turn, moved(order, images.device)
+        return self._orders[index][1]

@@ -25,10 +25,9 @@ from datasets.naming import canonical_name, is_folder, short_name
 class Entry:
     """One data set, its files as torchvision lays them out under its root."""
 
-    parts: files.Parts  # "train" and "test" → {file relative to the data root: official MD5}
+    parts: files.Parts
     download: Callable[[str], object]  # fetches the whole data set into a folder
-    read: Callable[[list[Path], tuple[str, ...]], readers.Arrays]  # files, class names → images, labels, class names
-    class_names: tuple[str, ...]  # empty where the files themselves name the classes
+    read: Callable[[list[Path]], readers.Arrays]  # a part's files → images, labels, class names
     mean: Channels  # channel means of the official training set, of pixels in [0, 1]
     std: Channels  # channel standard deviations of the same
     mirror: bool  # whether a mirrored image keeps its class
@@ -41,7 +40,7 @@ def _cifar(source: type[official.CIFAR10], mean: Channels, std: Channels) -> Ent
         part: {f"{source.base_folder}/{name}": md5 for name, md5 in (*batches, meta)}
         for part, batches in (("train", source.train_list), ("test", source.test_list))
     }
-    return Entry(parts, partial(source, download=True), readers.read_cifar, (), mean, std, mirror=True)
+    return Entry(parts, partial(source, download=True), readers.read_cifar, mean, std, mirror=True)
 
 
 def _mnist(source: type[official.MNIST], names: tuple[str, ...], mean: float, std: float, mirror: bool) -> Entry:
@@ -50,12 +49,8 @@ def _mnist(source: type[official.MNIST], names: tuple[str, ...], mean: float, st
         part: {f"{source.__name__}/raw/{name}": md5 for name, md5 in source.resources if name.startswith(prefix)}
         for part, prefix in (("train", "train-"), ("test", "t10k-"))
     }
-    return Entry(parts, partial(source, download=True), readers.read_mnist, names, (mean,) * 3, (std,) * 3, mirror)
-
-
-def _download_svhn(root: str) -> None:
-    for part in ("train", "test"):
-        official.SVHN(root, split=part, download=True)
+    read = partial(readers.read_mnist, class_names=names)
+    return Entry(parts, partial(source, download=True), read, (mean,) * 3, (std,) * 3, mirror)
 
 
 DIGITS = tuple("0123456789")
@@ -69,9 +64,8 @@ CATALOG: dict[str, Entry] = {
     "fashionmnist": _mnist(official.FashionMNIST, tuple(official.FashionMNIST.classes), 0.2190, 0.3318, mirror=True),
     "svhn": Entry(  # the cropped digits, without the extra training images
         {part: dict([official.SVHN.split_list[part][1:]]) for part in ("train", "test")},
-        _download_svhn,
-        readers.read_svhn,
-        DIGITS,
+        lambda root: [official.SVHN(root, split=part, download=True) for part in ("train", "test")],
+        partial(readers.read_svhn, class_names=DIGITS),
         mean=(0.4377, 0.4438, 0.4728),
         std=(0.1980, 0.2010, 0.1970),
         mirror=False,
@@ -96,12 +90,11 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
         not of the format; `OSError` for what cannot be read.
     """
     if is_folder(name):
-        images, labels, class_names = folder.read(name, part, image_size)
-        return ImageSet(short_name(name), images, labels, class_names, mean=None, std=None, mirror=True)
+        return ImageSet(short_name(name), *folder.read(name, part, image_size), mean=None, std=None, mirror=True)
     name = canonical_name(name)
     entry, root = CATALOG[name], Path(os.path.expanduser(root))
     paths, drawn = files.files_of(root, entry.parts, "train" if part == "unlabeled" else part, entry.download)
-    images, labels, class_names = entry.read(paths, entry.class_names)
+    images, labels, class_names = entry.read(paths)
     images, labels = _resized(torch.from_numpy(images), image_size), torch.from_numpy(labels)
     return ImageSet(name, images, labels, class_names, entry.mean, entry.std, entry.mirror, drawn)
 

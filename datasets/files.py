@@ -13,6 +13,7 @@ from torchvision.datasets.utils import calculate_md5
 from utils.running.errors import UserError, one_line
 
 log = logging.getLogger("ede_net")
+_warn = cache(log.warning)  # once a process
 
 MARKER = "STAND-IN.txt"  # lies in a folder of stand-in files, see `datasets.stand_ins`
 
@@ -49,11 +50,6 @@ def files_of(root: Path, parts: Parts, part: str, download: Callable[[str], obje
 def find(root: Path, name: str) -> Path | None:
     """Where a file lies under the data root, unpacked if it is there in both forms; None if it is not there."""
     return next((path for path in (root / name.removesuffix(".gz"), root / name) if path.is_file()), None)
-
-
-@cache  # once a process
-def _warn(message: str) -> None:
-    log.warning(message)
 
 
 def _download(root: Path, names: set[str], download: Callable[[str], object]) -> None:

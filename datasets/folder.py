@@ -72,11 +72,8 @@ def _images(top: Path, root: Path) -> list[str]:
     visited = set()
     for here, folders, names in os.walk(top, onerror=_stop, followlinks=True):
         real = os.path.realpath(here)
-        if real in visited:
-            folders.clear()
-            continue
+        folders[:] = [] if real in visited else _entered(here, folders, root, top)
         visited.add(real)
-        folders[:] = _entered(here, folders, root, top)
         for path in (os.path.join(here, name) for name in sorted(names) if name[0] != "." and is_image_file(name)):
             found.setdefault(os.path.realpath(path), path)
     if not found:

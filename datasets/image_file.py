@@ -39,12 +39,11 @@ def read(path: str | PathLike[str], size: int = 32) -> Tensor:
             image = _upright_rgb(opened)
     except Exception as error:  # whatever a decoder raises on bytes that are none of its format
         reason = str(error).replace(str(path), "it").strip() or type(error).__name__
-        raise UserError(
-            one_line(
-                f"{path} cannot be read as an image ({reason[:120]}): expected {', '.join(FORMATS)} with 8 or 16 bits "
-                f"a channel; replace it, or save it as PNG"
-            )
-        ) from error
+        message = (
+            f"{path} cannot be read as an image ({reason[:120]}): expected {', '.join(FORMATS)} with 8 or 16 bits "
+            f"a channel; replace it, or save it as PNG"
+        )
+        raise UserError(one_line(message)) from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = functional.pil_to_tensor(image.crop((left, top, left + side, top + side)))

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# One step of 8 bits. Where all pixels are alike the deviation would be 0, by which nothing can be divided.
-SMALLEST_DEVIATION = 1 / 255
-
 Channels = tuple[float, float, float]
 
 
@@ -27,44 +24,31 @@ class ImageSet:
     mirror: bool  # whether a mirrored image keeps its class (False for digits)
     stand_in: bool = False  # whether `datasets.stand_ins` drew the images
 
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.images)
-
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell these pixels, labels and class names from others, wherever they lie."""
-        return _fingerprint(self.images, self.labels, list(self.class_names))
-
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Labelled images, on any device.
+    """Labelled images, on any device."""
 
-    Attributes:
-        images: uint8 [N, 3, S, S].
-        labels: int64 [N].
-        indices: int64 [N], the images' rows in the data set's part.
-    """
-
-    images: Tensor
-    labels: Tensor
-    indices: Tensor
+    images: Tensor  # uint8 [N, 3, S, S]
+    labels: Tensor  # int64 [N]
+    indices: Tensor  # int64 [N], the images' rows in the data set's part
 
     def select(self, rows: Tensor) -> "Images":
         """The rows at `rows` (int64 or bool)."""
         return Images(self.images[rows], self.labels[rows], self.indices[rows])
 
     def to(self, device: torch.device | str) -> "Images":
-        """The same images on another device."""
         return Images(self.images.to(device), self.labels.to(device), self.indices.to(device))
 
     def __len__(self) -> int:
-        """Number of images."""
         return len(self.labels)
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that tell these pixels and labels from others, on any device."""
-        return _fingerprint(self.images, self.labels)
+        digest = hashlib.sha256(json.dumps([list(self.images.shape)]).encode())
+        for values in (self.labels, self.images):
+            digest.update(values.cpu().flatten().numpy())
+        return digest.hexdigest()[:16]
 
 
 def joined(parts: Sequence[Images]) -> Images:
@@ -80,7 +64,7 @@ def measured(images: Tensor) -> tuple[Channels, Channels]:
     """Mean and standard deviation of each channel over all pixels of uint8 [N, 3, H, W], of pixels in [0, 1].
 
     Computed in float64 from how often each of the 256 values occurs, so that nothing is lost over many images. A
-    deviation is at least `SMALLEST_DEVIATION`.
+    deviation is at least 1/255, one step of 8 bits: where all pixels are alike it would be 0, which cannot divide.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
@@ -88,12 +72,5 @@ def measured(images: Tensor) -> tuple[Channels, Channels]:
         counts = channel.flatten().bincount(minlength=256).double()
         mean = counts @ values / counts.sum()
         means.append(float(mean))
-        deviations.append(max(float((counts @ (values - mean) ** 2 / counts.sum()).sqrt()), SMALLEST_DEVIATION))
+        deviations.append(max(float((counts @ (values - mean) ** 2 / counts.sum()).sqrt()), 1 / 255))
     return tuple(means), tuple(deviations)
-
-
-def _fingerprint(images: Tensor, labels: Tensor, *names: list[str]) -> str:
-    digest = hashlib.sha256(json.dumps([list(images.shape), *names]).encode())
-    for values in (labels, images):
-        digest.update(values.cpu().flatten().numpy())
-    return digest.hexdigest()[:16]

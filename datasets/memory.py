@@ -24,14 +24,10 @@ def random_orders(task: Task, seed: int, count: int) -> list[list[int]]:
 
 
 def herding_order(features: Tensor, count: int) -> list[int]:
-    """Positions in the order of herding (Rebuffi et al. 2017, iCaRL, arXiv 1611.07725, algorithm 4).
+    """The first `count` positions, or all N, in the order of herding of a class's features [N, D].
 
     Greedily takes the row that brings the mean of those taken nearest to the mean of all; rows are scaled to unit
-    length first, and no row is taken twice.
-
-    Args:
-        features: [N, D] of one class's training images.
-        count: how many to take, at most N.
+    length first, and no row is taken twice (Rebuffi et al. 2017, iCaRL, arXiv 1611.07725, algorithm 4).
     """
     features = torch.nn.functional.normalize(features.double(), dim=1)
     mean = features.mean(dim=0)
@@ -65,11 +61,9 @@ class Memory:
         return self.size // classes if self.per_class is None else self.per_class
 
     def add(self, task: Task, orders: Sequence[Sequence[int]]) -> None:
-        """Remembers the classes of a task, and shortens every list to its new share.
+        """Remembers the classes of a task that has begun, the next one, and shortens every list to its new share.
 
-        Args:
-            task: begun, the next one after those remembered.
-            orders: for each of its classes, in order of label, positions among that class's images, most wanted first.
+        `orders` are, for each of its classes by label, positions among that class's images, most wanted first.
         """
         for label, order in zip(range(task.first, task.last), orders, strict=True):
             of_class = task.train.select(task.train.labels == label)

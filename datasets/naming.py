@@ -1,6 +1,7 @@
 """The names of data sets: of the known ones, in any spelling, and of folders of images, "folder:PATH".
 
-Nothing here imports torch: names are wanted where no images are.
+What takes a name raises `UserError` for an unknown one; the message lists the known ones and the nearest. Nothing here
+imports torch: names are wanted where no images are.
 """
 
 import difflib
@@ -11,36 +12,22 @@ from pathlib import Path
 
 from utils.running.errors import UserError
 
-TITLES = {
-    "cifar100": "CIFAR-100",
-    "cifar10": "CIFAR-10",
-    "mnist": "MNIST",
-    "fashionmnist": "FashionMNIST",
-    "svhn": "SVHN",
-}
-SPELLINGS = {**{name: name for name in TITLES}, "svnh": "svhn"}  # the last is that of the method's author
+KNOWN = ("cifar100", "cifar10", "mnist", "fashionmnist", "svhn")
+SPELLINGS = {**{name: name for name in KNOWN}, "svnh": "svhn"}  # the last is that of the method's author
 
 PREFIX = "folder:"
 LONGEST_NAME = 60  # characters of a folder's name in the names of checkpoint folders, which the system limits
 
 
 def canonical_name(name: str) -> str:
-    """The key of a known data set's name in any letter case, with or without "-", "_" and spaces.
-
-    Raises: `UserError` for an unknown name; the message lists the known ones and the nearest.
-    """
+    """The key of a known data set's name in any letter case, with or without "-", "_" and spaces."""
     plain = re.sub(r"[\s_-]", "", name[:100]).lower() if isinstance(name, str) else ""
     if plain in SPELLINGS:
         return SPELLINGS[plain]
     nearest = difflib.get_close_matches(plain, SPELLINGS, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    known = f'{", ".join(TITLES)} (or, in a split, "{PREFIX}PATH")'
+    known = f'{", ".join(KNOWN)} (or, in a split, "{PREFIX}PATH")'
     raise UserError(f"unknown data set {reprlib.repr(name)}: expected one of {known}{hint}")
-
-
-def title(name: str) -> str:
-    """Name of a known data set in tables: "CIFAR-10" for "cifar10". Raises `UserError` for an unknown name."""
-    return TITLES[canonical_name(name)]
 
 
 def is_folder(name: object) -> bool:
@@ -57,20 +44,14 @@ def place(name: str) -> Path:
 
 
 def short_name(name: str) -> str:
-    """Name of a data set in file names: "cifar10"; "folder-flowers" for "folder:~/flowers", odd characters as "_".
-
-    Raises: `UserError` for an unknown name.
-    """
+    """Name of a data set in file names: "cifar10"; "folder-flowers" for "folder:~/flowers", odd characters as "_"."""
     if not is_folder(name):
         return canonical_name(name)
     return "folder-" + re.sub(r"[^\w.-]", "_", place(name).name)[:LONGEST_NAME]
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two names stand for the same images, or for folders of which one lies in the other, links followed.
-
-    Raises: `UserError` for an unknown name.
-    """
+    """Whether two names stand for the same images, or for folders of which one lies in the other, links followed."""
     if is_folder(one) and is_folder(other):
         return overlap(place(one).resolve(), place(other).resolve())
     return short_name(one) == short_name(other)

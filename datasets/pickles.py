@@ -62,8 +62,6 @@ class _Type:
 class _Array:
     """numpy.ndarray: its state is (version, shape, dtype, whether in Fortran order, the numbers' bytes)."""
 
-    array: np.ndarray
-
     def __init__(self, *_: Any) -> None: ...
 
     def __setstate__(self, state: tuple) -> None:

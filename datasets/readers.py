@@ -1,6 +1,6 @@
 """Readers of the official formats: CIFAR's Python-2 pickles, MNIST's IDX files, SVHN's MATLAB files.
 
-Each takes the paths of a part's files and the class names, which CIFAR's files name themselves, and returns
+Each takes the paths of a part's files, and the class names where the files do not give them, and returns
     images: uint8 [N, 3, 32, 32], C-contiguous,
     labels: int64 [N], the data set's own numbering, 0..len(class_names)-1,
     class_names: tuple of str.
@@ -43,7 +43,7 @@ def _content(path: Path, form: str) -> Iterator[bytes]:
         raise UserError(f"{path} is cut short or damaged ({reason}): expected {form}; replace it") from error
 
 
-def read_cifar(paths: list[Path], _class_names: tuple[str, ...] = ()) -> Arrays:
+def read_cifar(paths: list[Path]) -> Arrays:
     """CIFAR-10, and CIFAR-100 with its fine labels: the batches, and the file of the class names last."""
     *batches, meta = paths
     with _content(meta, "a CIFAR archive's list of class names") as content:

@@ -27,7 +27,7 @@ def split_type_of(split_list: Sequence[int]) -> str:
 
 
 def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_classes: int = 100) -> list[int]:
-    """Bounds of the tasks, from a split list, a split type, or both.
+    """Bounds of the tasks, from a split list, a split type, or both: a new list of Python integers.
 
     A type alone stands for all classes of the data, the tasks after the first equal. A list may end before the data's
     last class and its tasks may differ in size. Given both, they must agree in the number of tasks and, unless the type
@@ -36,14 +36,20 @@ def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_
     Args:
         split_list: at least two integers that rise strictly from 0 to at most `num_classes`, or None.
         split_type: "sA-tB", or None; `split_type_of` then names the list.
-        num_classes: how many classes the data has.
-
-    Returns: a new list of Python integers.
 
     Raises: `UserError` if the list or the type is not as above, they disagree, or both are None.
     """
     if split_list is None:
-        return _equal_tasks(split_type, num_classes)
+        first, later = _numbers(split_type)
+        rest = num_classes - first
+        fitting = [tasks for tasks in range(1, rest + 1) if rest % tasks == 0]
+        if later not in fitting:
+            raise UserError(
+                f'split_type="{split_type}" cannot cut the data\'s {num_classes} classes into equal tasks after the '
+                f"first: use a number of tasks out of {', '.join(map(str, fitting)) or 'none: begin with fewer'}, or "
+                f"give a split_list"
+            )
+        return ([0] if first else []) + list(range(first, num_classes + 1, rest // later))
     bounds = _integers("split_list", split_list)
     if len(bounds) < 2 or bounds[0] != 0 or any(after <= before for before, after in pairwise(bounds)):
         raise UserError(
@@ -63,14 +69,11 @@ def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_
 
 
 def class_order(spec: int | Sequence[int] | None, num_classes: int) -> list[int]:
-    """Order in which the data's classes are learned: position in the order → label in the data's files.
+    """The labels in the data's files, 0 … `num_classes` − 1 as Python integers, in the order in which they are learned.
 
     Args:
         spec: None for 0, 1, 2, …; a seed for a random order, 1993 being the field's usual one (Rebuffi et al. 2017,
             iCaRL, and most work since); or the order itself.
-        num_classes: how many classes the data has.
-
-    Returns: a permutation of 0 … `num_classes` − 1 as Python integers.
 
     Raises: `UserError` for a list with missing, repeated or unknown classes.
     """
@@ -98,18 +101,6 @@ def _numbers(split_type: str) -> tuple[int, int]:
             f'B tasks after it: write it like "s50-t5", or "s0-t10" for ten equal tasks'
         )
     return int(match[1]), int(match[2])
-
-
-def _equal_tasks(split_type: str | None, num_classes: int) -> list[int]:
-    first, later = _numbers(split_type)
-    rest = num_classes - first
-    fitting = [str(tasks) for tasks in range(1, rest + 1) if rest % tasks == 0]
-    if str(later) not in fitting:
-        raise UserError(
-            f'split_type="{split_type}" cannot cut the data\'s {num_classes} classes into equal tasks after the first: '
-            f"use a number of tasks out of {', '.join(fitting) or 'none: begin with fewer'}, or give a split_list"
-        )
-    return ([0] if first else []) + list(range(first, num_classes + 1, rest // later))
 
 
 def _integers(name: str, values: object) -> list[int]:

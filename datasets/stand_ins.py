@@ -22,7 +22,7 @@ import scipy.io
 
 from datasets import files
 from datasets.catalog import CATALOG
-from datasets.naming import canonical_name
+from datasets.naming import KNOWN, canonical_name
 from utils.running import storage
 from utils.running.errors import UserError, told
 
@@ -33,7 +33,7 @@ def write(
     train_per_class: int = 40,
     test_per_class: int = 10,
     classes: int = 100,
-    sets: Iterable[str] = ("cifar100", "cifar10", "mnist", "fashionmnist", "svhn"),
+    sets: Iterable[str] = KNOWN,
     seed: int = 0,
 ) -> None:
     """Writes stand-in files under `folder`, and the marker that makes it a folder of stand-ins.
@@ -70,9 +70,8 @@ def _pictures(name: str, part: str, classes: int, count: int, seed: int) -> tupl
         chance = np.random.default_rng((number, k, part == "test", seed))
         of_class = np.tile(np.random.default_rng((number, k)).normal(size=(3, 5)), (count, 1, 1))
         waves = np.concatenate([of_class, chance.normal(size=(count, 1, 5))], axis=1)  # [count, 4, 5]
-        x, y = np.exp(4j * np.pi * waves[..., :2, None] * np.arange(32) / 32).transpose(
-            2, 0, 1, 3
-        )  # each [count, 4, 32]
+        phases = 4j * np.pi * waves[..., :2, None] * np.arange(32) / 32
+        x, y = np.exp(phases).transpose(2, 0, 1, 3)  # each [count, 4, 32]
         start = chance.uniform(0.5, 1.5, (count, 4, 1)) * np.exp(2j * np.pi * chance.random((count, 4, 1)))
         colours = (0.15 * waves[..., 2:] * start).transpose(0, 2, 1)  # [count, 3, 4]
         picture = 0.5 + ((colours[:, :, None] * y.transpose(0, 2, 1)[:, None]) @ x[:, None]).real

@@ -6,7 +6,7 @@ labels count from 0 inside a task.
 """
 
 from collections.abc import Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,49 +17,29 @@ from utils.running.errors import UserError
 from utils.running.randomness import generator
 
 
-class OutOfReach(RuntimeError):  # noqa: N818 - the word of the protocol
-    """Code asked for training images that the incremental protocol puts out of reach: an error in the code."""
-
-
 @dataclass(eq=False)
 class Task:
-    """One task. Its training images are in reach inside `with task:` only, and gone afterwards.
+    """One task. Its training images are in reach inside `with task:` only, and gone afterwards."""
 
-    Attributes:
-        index: from 0.
-        name: in file names: "0to10", "mnist".
-        first: the global label of its first class.
-        class_names: of its classes, in the order of their labels.
-        class_keys: what tells each class from all others in the keys of random numbers.
-        test: its test images, global labels.
-        mean, std: channel means and deviations by which its images are normalised, of pixels in [0, 1].
-        mirror: whether a mirrored image keeps its class.
-        stand_in: whether the images are drawn stand-ins for the data set's.
-        fingerprint: of its training images.
-    """
+    index: int  # from 0
+    name: str  # in file names: "0to10", "mnist"
+    first: int  # the global label of its first class
+    class_names: tuple[str, ...]  # of its classes, in the order of their labels
+    class_keys: list[tuple]  # what tells each class from all others in the keys of random numbers
+    test: Images  # its test images, global labels
+    mean: Channels  # channel means by which its images are normalised, of pixels in [0, 1]
+    std: Channels  # channel standard deviations, likewise
+    mirror: bool  # whether a mirrored image keeps its class
+    stand_in: bool  # whether the images are drawn stand-ins for the data set's
+    _kept: Images | None  # its training images, global labels, until it has ended
+    _open: bool = False  # whether they are in reach
 
-    index: int
-    name: str
-    first: int
-    class_names: tuple[str, ...]
-    class_keys: list[tuple]
-    test: Images
-    mean: Channels
-    std: Channels
-    mirror: bool
-    stand_in: bool
-    training_images: InitVar[Images]
-    fingerprint: str = ""
-    _open: bool = False
-
-    def __post_init__(self, training_images: Images) -> None:
-        self._kept: Images | None = training_images
-        local = Images(training_images.images, training_images.labels - self.first, training_images.indices)
-        self.fingerprint = local.fingerprint()
+    def __post_init__(self) -> None:
+        # Of its training images, wherever in the order it stands.
+        self.fingerprint = replace(self._kept, labels=self._kept.labels - self.first).fingerprint()
 
     @property
     def num_classes(self) -> int:
-        """How many classes it has."""
         return len(self.class_names)
 
     @property
@@ -69,9 +49,9 @@ class Task:
 
     @property
     def train(self) -> Images:
-        """Its training images, global labels. Raises `OutOfReach` unless the task has begun and not ended."""
+        """Its training images, global labels. Raises `RuntimeError` unless the task has begun and not ended."""
         if not self._open:
-            raise OutOfReach(f"training images of task {self.name} asked for while it is not trained")
+            raise RuntimeError(f"training images of task {self.name} asked for while it is not trained")
         return self._kept
 
     @property
@@ -81,7 +61,7 @@ class Task:
 
     def __enter__(self) -> "Task":
         if self._kept is None:
-            raise OutOfReach(f"task {self.name} has ended: its training images are gone")
+            raise RuntimeError(f"task {self.name} has ended: its training images are gone")
         self._open = True
         return self
 
@@ -91,20 +71,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Split:
-    """A data set cut into tasks.
+    """A data set cut into tasks."""
 
-    Attributes:
-        bounds: the tasks' borders in the class order.
-        type: "sA-tB".
-        dataset: the data set's short name.
-        configuration: the same, as results say it.
-    """
-
-    bounds: list[int]
-    type: str
-    dataset: str
+    bounds: list[int]  # the tasks' borders in the class order
+    type: str  # "sA-tB"
+    dataset: str  # the data set's short name
     tasks: list[Task]
-    configuration: dict[str, Any]
+    configuration: dict[str, Any]  # the same, as results say it
 
 
 def class_ranges(train: ImageSet, test: ImageSet, order: Sequence[int], bounds: Sequence[int]) -> list[Task]:
@@ -140,15 +113,14 @@ def relabelled(part: ImageSet, order: list[int], title: str) -> Images:
     place = torch.full((len(part.class_names),), -1)
     place[torch.tensor(order)] = torch.arange(len(order))
     labels = place[part.labels]
-    counts = torch.bincount(labels[labels >= 0], minlength=len(order)).tolist()
-    missing = [part.class_names[number] for number, count in zip(order, counts, strict=True) if count == 0]
+    missing = [part.class_names[number] for number in order if number not in part.labels]
     if missing:
         raise UserError(
             f"{part.name} has no {title} image of {len(missing)} classes of the split, {missing[0]} the "
             f"first: give a split_list or class_order within the classes that are there"
         )
     kept = (labels >= 0).nonzero().flatten()
-    images = part.images if len(kept) == len(part) else part.images[kept]  # no second copy of the whole set
+    images = part.images if len(kept) == len(labels) else part.images[kept]  # no second copy of the whole set
     return Images(images, labels[kept], kept)
 
 
@@ -159,11 +131,10 @@ def data_sets(parts: Sequence[tuple[ImageSet, ImageSet]]) -> list[Task]:
         images, tested = (
             Images(part.images, part.labels + first, torch.arange(len(part.labels))) for part in (train, test)
         )
-        names = tuple(train.class_names)
-        keys = [(train.name, label) for label in range(len(names))]
+        keys = [(train.name, label) for label in range(len(train.class_names))]
         shown = (train.mean, train.std, train.mirror, train.stand_in)
-        tasks.append(Task(index, train.name, first, names, keys, tested, *shown, images))
-        first += len(names)
+        tasks.append(Task(index, train.name, first, train.class_names, keys, tested, *shown, images))
+        first = tasks[-1].last
     return tasks
 
 
