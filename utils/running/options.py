@@ -77,8 +77,8 @@ class Option(NamedTuple):
         decides: what it has a say in: "run", everything; "update", each training's steps; "network", stage one's
             trainings; "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune" or "prediction";
             "data", the images, which have fingerprints; "" for what changes no result but for the last digits.
-        recipes: the values that differ from `default`, by recipe ("-" written as "_"); `seq` and `seq_…` are those of
-            the sequence of data sets.
+        recipes: the values that differ from `default`, by recipe ("-" written as "_"), of "demo" from those of "cpu",
+            of "cpu-plus" from those of "cpu", then "plus"; `seq` and `seq_…` are those of the sequence of data sets.
         sequence: whether it has a meaning there.
     """
 
@@ -130,7 +130,7 @@ OPTIONS: dict[str, Option] = {
                 seq=150, seq_cpu=15, seq_demo=6),
     "batch_size": option(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
     "lr": option(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (method description)",
-            cpu=2e-3, demo=2e-3, seq_cpu=2e-3, seq_demo=2e-3),
+            cpu=2e-3, seq_cpu=2e-3),
     "weight_decay": option(5e-4, number(0, 10), "update", "L2 penalty of Adam, everywhere (method description)"),
     "clip_norm": option(5.0, number(1e-6, 1e6), "update", "gradient norm clipped at, everywhere"),
     "validation_fraction": option(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
@@ -144,13 +144,11 @@ OPTIONS: dict[str, Option] = {
     "unlabeled_views": split_only(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)"),
     "sharpening": split_only(0.5, number(0.01, 100), "mixmatch", "MixMatch: temperature of the guessed labels (T)"),
     "alpha": option(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
-    "lambda_u": split_only(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss",
-                  cpu=1.0, demo=1.0),
+    "lambda_u": split_only(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss", cpu=1.0),
 
     # An output for what is none of the task's, see `utils.method.others`.
-    "other_weight": split_only(0.0, number(0, 1000), "other",
-        'above 0: foreign images are "other", unlabelled ones with this weight in the loss, in place of MixMatch',
-        plus=0.5, cpu_plus=0.5),
+    "other_weight": split_only(0.0, number(0, 1000), "other", 'above 0: foreign images are "other", unlabelled ones '
+        "with this weight in the loss, in place of MixMatch", plus=0.5),
     "other_exemplars": split_only(0, whole(0, 65_536), "other", 'exemplars of the tasks before in every batch, as '
         '"other"', plus=32, cpu_plus=16),
 
@@ -162,44 +160,41 @@ OPTIONS: dict[str, Option] = {
     "min_width": split_only(8, whole(1, 4096), "compression", "compression: no residual stage gets narrower", demo=4),
     # 8: a step at widths 15-29-37-35 takes 1.5 times as long as at 16-32-40-32. One round from the widths of "cpu"
     # leaves the first two stages whole: there is nothing to gain there.
-    "width_multiple": split_only(8, whole(1, 1024), "compression", "compression: widths are multiples of this", cpu=1,
-        demo=1),
-    "max_rounds": split_only(8, whole(0, 100), "compression", "compression: rounds at most", cpu=1, demo=1),
+    "width_multiple": split_only(8, whole(1, 1024), "compression", "compression: widths are multiples of this", cpu=1),
+    "max_rounds": split_only(8, whole(0, 100), "compression", "compression: rounds at most", cpu=1),
     "distill_epochs": split_only(400, EPOCHS, "compression", "epochs of each round's distillation",
                         plus=100, cpu=50, cpu_plus=14, demo=25),
-    "distill_lr": split_only(5e-4, RATE, "compression", "its initial learning rate (method description)", cpu=2e-3,
-        demo=2e-3),
+    "distill_lr": split_only(5e-4, RATE, "compression", "its initial learning rate (method description)", cpu=2e-3),
     "inherit": split_only(False, FLAG, "compression", "compressed networks begin with their teacher's strongest "
-        "channels", plus=True, cpu_plus=True),
+        "channels", plus=True),
     "temperature": split_only(2.0, number(0.01, 1000), "compression", "compression: distillation temperature (T)"),
 
     # Stage two.
     "finetune": option("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last "
-        "two residual stages and the heads, or the heads; no batch-norm statistics of what is not trained", plus="late",
-        cpu_plus="late"),
+        "two residual stages and the heads, or the heads; no batch-norm statistics of what is not trained",
+        plus="late"),
     "finetune_epochs": option(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
                          cpu=40, demo=15, seq=20, seq_demo=5),
     "finetune_batch_size": option(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
                              demo=32, seq=128, seq_demo=32),
     "finetune_lr": option(5e-4, RATE, "finetune", "stage two: initial learning rate (method description)",
-                     cpu=1e-3, demo=2e-3, seq_cpu=1e-3, seq_demo=1e-3),
+                     cpu=1e-3, demo=2e-3, seq_cpu=1e-3),
     "min_updates": option(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
                      seq=200, seq_demo=40),
     "finetune_rotation": option(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
     # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
-    "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed",
-                        plus=False, cpu_plus=False, seq=True),
+    "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False),
     "finetune_distillation": option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
-        "networks as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
+        "networks as they were before it", plus=3.0, seq_plus=3.0),
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
-        plus=True, cpu_plus=True),
+        plus=True),
     "discriminant": split_only(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all "
-        "features, added to the logits in the end", plus=0.2, cpu_plus=0.2),
+        "features, added to the logits in the end", plus=0.2),
 
     # How it is run.
     "evaluate_every": option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
-                        cpu=5, demo=5, seq=10),
+                        cpu=5),
     "evaluate_last": option(5, EPOCHS, "choice", "stage one: the last epochs, each of which is evaluated"),
     "save_every": option(5, EPOCHS, "", "epochs between saves of an unfinished training, at least a minute apart"),
     "amp": option("auto", one_of("auto", "off", "bfloat16", "float16"), "update", "autocast of the training's forward "
@@ -240,7 +235,7 @@ ARGUMENTS = {
 def value(name: str, recipe: str, sequence: bool = False) -> Any:
     """The default of an option in a recipe, in a split or in the sequence of data sets."""
     option = OPTIONS[name]
-    words = [recipe.replace("-", "_"), *(["cpu"] if recipe == "cpu-plus" else [])]
+    words = {"cpu-plus": ("cpu_plus", "cpu", "plus"), "demo": ("demo", "cpu")}.get(recipe, (recipe,))
     for key in [*(f"seq_{word}" for word in words), "seq"] if sequence else words:
         if key in option.recipes:
             return option.recipes[key]
