@@ -24,26 +24,18 @@ class Check(NamedTuple):
 
 
 def whole(least: int, most: int) -> Check:
-    """Whole numbers in this range."""
-    return Check(
-        f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
-    )
+    return Check(f"a whole number from {least:,} to {most:,}", lambda n: type(n) is int and least <= n <= most)
 
 
 def number(least: float, most: float) -> Check:
-    """Numbers in this range."""
-    return Check(
-        f"a number from {least:g} to {most:g}", lambda value: type(value) in (int, float) and least <= value <= most
-    )
+    return Check(f"a number from {least:g} to {most:g}", lambda x: type(x) in (int, float) and least <= x <= most)
 
 
 def one_of(*names: str) -> Check:
-    """These words."""
     return Check(" or ".join(f'"{name}"' for name in names), lambda value: value in names)
 
 
 def or_none(check: Check) -> Check:
-    """The same, or None."""
     return Check(f"None or {check.words}", lambda value: value is None or check.accepts(value))
 
 
@@ -58,11 +50,9 @@ TEXT = Check(
 FLAG = Check("True or False", lambda value: isinstance(value, bool))
 SEED = whole(0, 2**32 - 1)
 WIDTHS = Check("four whole numbers from 1 to 4,096", lambda value: _all(value, whole(1, 4096)) and len(value) == 4)
-ORDER = or_none(
-    Check(
-        "a seed from 0 to 4,294,967,295 or a list of all class numbers",
-        lambda value: SEED.accepts(value) or _all(value, whole(0, 10**6)),
-    )
+ORDER = Check(
+    "None or a seed from 0 to 4,294,967,295 or a list of all class numbers",
+    lambda value: value is None or SEED.accepts(value) or _all(value, whole(0, 10**6)),
 )
 SHARE = number(0.001, 0.999)
 EPOCHS = whole(1, 100_000)
@@ -269,15 +259,14 @@ def settings(options: dict[str, Any], sequence: bool = False, arguments: Iterabl
     recipe = options.get("recipe", "paper")
     require("recipe", recipe, one_of(*RECIPES))
     chosen = {name: value(name, recipe, sequence) for name in OPTIONS} | options
-    for name, each in options.items():
-        require(name, each, OPTIONS[name].check)
+    require_arguments(**options)
     for name in ("data_root", "checkpoint_root", "classifier_root"):
         chosen[name] = chosen[name] and os.path.expanduser(chosen[name])
     return Settings(**{**chosen, "widths": tuple(chosen["widths"]), "sequence": sequence})
 
 
 def require_arguments(**arguments: Any) -> None:
-    """Raises `UserError` unless these arguments of an entry function have values that are accepted."""
+    """Raises `UserError` unless these arguments of an entry function, or options, have values that are accepted."""
     for name, each in arguments.items():
         require(name, each, ARGUMENTS.get(name) or OPTIONS[name].check)
 
@@ -309,12 +298,9 @@ def table(sequence: bool = False) -> str:
 def command_line(script: str, function: str, arguments: dict[str, Any], chosen: Settings) -> str:
     """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
     given = {
-        name: each
-        for name, each in vars(chosen).items()
-        if name in names(chosen.sequence) and name not in ("restart", "recipe", "dry_run")
-        if each != value(name, chosen.recipe, chosen.sequence)
+        name: getattr(chosen, name)
+        for name in names(chosen.sequence)
+        if name not in ("restart", "dry_run") and getattr(chosen, name) != value(name, chosen.recipe, chosen.sequence)
     }
-    if chosen.recipe != "paper":
-        given["recipe"] = chosen.recipe
     call = f"{function}({', '.join(f'{name}={each!r}' for name, each in {**arguments, **given}.items())})"
     return f"python {script} " + (shlex.quote(call) if '"' in call else "'{}'".format(call.replace("'", '"')))
