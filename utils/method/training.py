@@ -76,10 +76,10 @@ class Updates:
     def __init__(self, model: nn.Module, batches: Batches, objective: Objective, settings: Settings):
         self.batches, self.objective, self.clip_norm = batches, objective, settings.clip_norm
         self.where = next(model.parameters()).device
-        self.casting = device.casting(settings.amp, self.where)
+        self.cast_to = device.casting(settings.amp, self.where)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, weight_decay=settings.weight_decay, fused=True)
-        self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.casting.scaled)
+        self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.cast_to is torch.float16)
         self.model = device.compiled(model) if settings.compile else model
 
     def update(self, number: int, rate: float) -> Tensor:
@@ -91,7 +91,7 @@ class Updates:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = self.batches.draw(number)
-        with self.casting.autocast():
+        with torch.autocast(self.where.type, self.cast_to, enabled=self.cast_to is not None):
             random = StepRandom(self.where, *self.batches.key, "step", number)
             loss = self.objective(self.model, batch, random).loss
         self.optimizer.zero_grad(set_to_none=True)
@@ -100,7 +100,7 @@ class Updates:
         norm = nn.utils.clip_grad_norm_(self.trained, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach() if self.casting.scaled else loss.detach() + 0 * norm
+        return loss.detach() if self.scaler.is_enabled() else loss.detach() + 0 * norm
 
 
 def fit(
@@ -135,7 +135,7 @@ def fit(
         try:
             checkpoint.load_weights(model, saved["model"], artefact.unfinished)
             updates.optimizer.load_state_dict(saved["optimizer"])
-            if saved["scaler"] and updates.casting.scaled:  # it may have been saved on a device that needs none
+            if saved["scaler"] and updates.scaler.is_enabled():  # it may have been saved on a device that needs none
                 updates.scaler.load_state_dict(saved["scaler"])
             losses.copy_(saved["losses"])
             progress = Progress(**saved["progress"])

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -40,26 +39,12 @@ def choose(name: str, local_rank: int = 0, processes: int = 1) -> torch.device:
     return device
 
 
-@dataclass(frozen=True)
-class Casting:
-    """How a training step's forward pass is cast: `dtype` None is full precision; float16 needs a loss scaler."""
+def casting(amp: str, device: torch.device) -> torch.dtype | None:
+    """What a training step's forward pass is cast to by the option `amp`: "off", "bfloat16", "float16", or "auto".
 
-    device_type: str
-    dtype: torch.dtype | None
-
-    @property
-    def scaled(self) -> bool:
-        return self.dtype is torch.float16
-
-    def autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.device_type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
-
-
-def casting(amp: str, device: torch.device) -> Casting:
-    """The casting for the option `amp`: "off", "bfloat16", "float16", or "auto".
-
-    "auto" casts where it pays: bfloat16 on GPUs and CPUs with instructions for it, else float16 on GPUs from Volta
-    (capability 7.0) on, and not at all on older GPUs, Pascal's for instance, whose float16 units are few.
+    None is full precision; float16 needs a loss scaler. "auto" casts where it pays: bfloat16 on GPUs and CPUs with
+    instructions for it, else float16 on GPUs from Volta (capability 7.0) on, and not at all on older GPUs, Pascal's for
+    instance, whose float16 units are few.
     """
     if amp == "auto" and device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
@@ -67,7 +52,7 @@ def casting(amp: str, device: torch.device) -> Casting:
     elif amp == "auto":
         found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         amp = "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "off"
-    return Casting(device.type, {"bfloat16": torch.bfloat16, "float16": torch.float16, "off": None}[amp])
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "off": None}[amp]
 
 
 def compiled(model: nn.Module) -> nn.Module:
