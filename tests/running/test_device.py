@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.running import device
+from utils.running import device, processes
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
@@ -19,7 +19,7 @@ def test_the_switches_are_a_runs_and_end_with_it(monkeypatch, a_run, determinist
     with pytest.raises(ValueError, match="a bug"), device.prepared(where, deterministic):  # noqa: PT012
         assert torch.are_deterministic_algorithms_enabled() is deterministic
         assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == (not deterministic, True, True)
-        with device.full_precision():
+        with device.switched(tf32=False, benchmark=False):
             assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == (False, False, False)
         raise ValueError("a bug")
     assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == before
@@ -35,9 +35,10 @@ def test_the_switches_are_a_runs_and_end_with_it(monkeypatch, a_run, determinist
 )
 def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch, name, rank, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(processes, "place", lambda: processes.Place(rank, 3, rank))
     asked = []
     monkeypatch.setattr(torch, "zeros", lambda *size, device: asked.append(device) or SimpleNamespace(item=lambda: 0))
-    assert str(device.choose(name, rank)) == expected
+    assert str(device.choose(name)) == expected
     assert asked == [torch.device(expected)]
 
 

@@ -222,7 +222,7 @@ def outputs(function: Callable[[Tensor], Tensor], images: Tensor, where: torch.d
     Always in full precision, without TF32, and in batches of the same size, so that a figure can be computed again to
     the last digit.
     """
-    with device.full_precision():
+    with device.switched(tf32=False, benchmark=False):
         return torch.cat([function(augment.scaled(moved(part, where))) for part in images.split(EVALUATION_BATCH)])
 
 

@@ -46,7 +46,7 @@ class Run:
         self.folder, self.settings, self.configuration = folder, settings, configuration
         self.own, self.siblings, self.dry = own, siblings, settings.dry_run
         place = processes.place()
-        self.device = device.choose(settings.device, place.local_rank, place.size)
+        self.device = device.choose(settings.device)
         self.data_device = torch.device("cpu") if settings.data_device == "cpu" else self.device
         self.unfinished = folder / "unfinished"  # what is needed to go on, gone at the end
         self.plan: list[tuple[str, float]] = []  # of a dry run: trainings and their seconds
