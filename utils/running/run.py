@@ -13,7 +13,6 @@ from utils.running import console, device, processes, storage
 from utils.running.artefact import Artefact, read_record
 from utils.running.errors import told
 from utils.running.interrupt import Interruption
-from utils.running.lock import locked
 from utils.running.options import Settings
 
 Item = TypeVar("Item", bound=AbstractContextManager)
@@ -68,7 +67,7 @@ class Run:
     def _open(self) -> Iterator[None]:
         with ExitStack() as stack:
             if not self.dry:
-                stack.enter_context(locked(self.folder, self._lock))
+                stack.enter_context(storage.locked(self.folder, self._lock))
                 self._begin()
                 stack.push(self._end)
             if self.settings.restart:
@@ -86,7 +85,7 @@ class Run:
         self.unfinished.mkdir(exist_ok=True)
         if processes.place().size == 1:
             for path in self.folder.glob(".lock_*"):  # of a process of an earlier job that is still at work
-                with locked(self.folder, path.name):
+                with storage.locked(self.folder, path.name):
                     pass
             for left in [*self.folder.glob(".*.part"), *self.unfinished.glob(".*.part")]:
                 left.unlink()
