@@ -15,7 +15,7 @@ from datasets import augment
 from datasets.batches import Batches, moved
 from datasets.images import Images
 from utils.method.mixup import Objective
-from utils.running import checkpoint, device
+from utils.running import device
 from utils.running.artefact import Artefact
 from utils.running.console import duration
 from utils.running.errors import UserError
@@ -133,13 +133,13 @@ def fit(
     progress = Progress()
     if saved := artefact.saved_training():
         try:
-            checkpoint.load_weights(model, saved["model"], artefact.unfinished)
+            model.load_state_dict(saved["model"])
             updates.optimizer.load_state_dict(saved["optimizer"])
             if saved["scaler"] and updates.scaler.is_enabled():  # it may have been saved on a device that needs none
                 updates.scaler.load_state_dict(saved["scaler"])
             losses.copy_(saved["losses"])
             progress = Progress(**saved["progress"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"{artefact.unfinished} is of another training ({error!r}): delete it") from error
         console.say(f"{title}: goes on from epoch {progress.epoch}, step {progress.step}")
     begun = time.monotonic() - progress.seconds

@@ -22,21 +22,20 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_network(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What a `NAME.pt` holds. Raises `UserError` if that is not what `NAME.json` was written with."""
-    content = checkpoint.read(path, *kinds, device=device)
+def _require_recorded(content: dict[str, Any], path: Path) -> None:
+    """Raises `UserError` if a `NAME.pt` of this content is not what `NAME.json` was written with."""
     if content.get("fingerprint") != read_record(path.with_suffix(".json"))["fingerprint"]:
         raise UserError(
             f"{path} is not the network that {path.stem}.json was written with: delete both and run the command that "
             f"made them again"
         )
-    return content
 
 
 def load_network(path: Path, *networks: type[nn.Module], device: torch.device | str = "cpu") -> nn.Module:
-    """The network of one of these classes in a `NAME.pt`; errors as in `read_network` and `checkpoint.built`."""
-    content = read_network(path, *(each.KIND for each in networks), device=device)
-    return checkpoint.built(content, path, *networks)
+    """`checkpoint.load` of a `NAME.pt`; raises `UserError` too if it is not what `NAME.json` was written with."""
+    model = checkpoint.load(path, *networks, device=device)
+    _require_recorded(model.meta, path)
+    return model
 
 
 class Artefact:
@@ -95,7 +94,7 @@ class Artefact:
                 content = read_record(record) if record.exists() else {"made_from": None}
                 if path == self.path or content["made_from"] != self.made_from:
                     continue
-                read_network(path)
+                _require_recorded(checkpoint.read(path), path)
             except UserError as error:
                 self.run.console.say(f"{self.name} is not taken over: {error}")
                 continue
