@@ -55,9 +55,9 @@ def read(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[st
             f"{path} cannot be read as a checkpoint ({reason[:160]}): it is missing, damaged or of another program; "
             f"run the command that makes it, and delete it before if it is there"
         ) from error
-    if content["format"] != FORMAT or (kinds and content["kind"] not in kinds):
+    if content.get("format") != FORMAT or (kinds and content.get("kind") not in kinds):
         expected = " or ".join(kinds) or "any"
-        raise UserError(f'{path} holds "{content["kind"]}", expected a checkpoint of kind {expected} ({FORMAT})')
+        raise UserError(f'{path} holds "{content.get("kind")}", expected a checkpoint of kind {expected} ({FORMAT})')
     return content
 
 
