@@ -18,7 +18,7 @@ from utils.method.mixup import Objective
 from utils.running import device
 from utils.running.artefact import Artefact
 from utils.running.console import duration
-from utils.running.errors import UserError
+from utils.running.errors import Interrupted, UserError
 from utils.running.interrupt import Interruption
 from utils.running.options import Settings
 from utils.running.randomness import StepRandom
@@ -159,12 +159,12 @@ def fit(
             for step in range(progress.step, steps):
                 losses[step] = updates.update(epoch * steps + step, rate)
                 progress.step = step + 1
-                stopping = Interruption.requested is not None
+                stopping = Interruption.requested  # by which signal, or None
                 if stopping or progress.step % math.ceil(steps / READS_PER_EPOCH) == 0 or progress.step == steps:
                     _require_finite(losses[: progress.step], title, epoch, rate)
                 if stopping:
                     save()
-                    raise Interruption.stop(f"{title}: saved after epoch {epoch}, step {progress.step}")
+                    raise Interrupted(f"{title}: saved after epoch {epoch}, step {progress.step}", stopping)
             entry = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": rate}
             if evaluate is not None and schedule.evaluates(epoch):
                 entry["accuracy"] = evaluate(model)

@@ -11,7 +11,7 @@ import torch
 
 from utils.running import console, device, processes, storage
 from utils.running.artefact import Artefact, read_record
-from utils.running.errors import told
+from utils.running.errors import Interrupted, told
 from utils.running.interrupt import Interruption
 from utils.running.options import Settings
 
@@ -78,7 +78,7 @@ class Run:
             stack.enter_context(Interruption.watched())
             yield
             if Interruption.requested:
-                raise Interruption.stop(f"stopped when the run in {self.folder} was finished")
+                raise Interrupted(f"stopped when the run in {self.folder} was finished", Interruption.requested)
 
     def _begin(self) -> None:
         """Clears up after a process that was killed."""
@@ -140,7 +140,7 @@ class Run:
         with self.console.bar(title, len(tasks), position=0) as bar:
             for done, task in enumerate(tasks, start=1):
                 if Interruption.requested:
-                    raise Interruption.stop(f"stopped before task {task.name}")
+                    raise Interrupted(f"stopped before task {task.name}", Interruption.requested)
                 with task:
                     yield task
                 bar.update()
