@@ -69,7 +69,7 @@ class Artefact:
         elif run.has(self.path):  # stopped before the record was written, or the record was taken away: to be made anew
             self._require_same(checkpoint.read(self.path)["made_from"], self.path)
         if run.siblings and not self.done and not run.settings.restart:
-            self._take_over(run.siblings)
+            self._take_over()
 
     @property
     def done(self) -> bool:
@@ -78,21 +78,18 @@ class Artefact:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was measured of the network."""
         return self.content["results"]
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of the network's weights."""
         return self.content["fingerprint"]
 
-    def _take_over(self, siblings: str) -> None:
+    def _take_over(self) -> None:
         """Copies the files of another run of this kind whose record is the one wanted."""
-        for path in sorted(self.run.folder.parent.glob(f"{siblings}/{self.path.name}")):
+        for path in sorted(self.run.folder.parent.glob(f"{self.run.siblings}/{self.path.name}")):
             record = path.with_suffix(".json")
             try:
-                content = read_record(record) if record.exists() else {"made_from": None}
-                if path == self.path or content["made_from"] != self.made_from:
+                if not record.exists() or read_record(record)["made_from"] != self.made_from:
                     continue
                 _require_recorded(checkpoint.read(path), path)
             except UserError as error:
@@ -102,7 +99,7 @@ class Artefact:
                 self.path, self.record = path, record
             self.run.write(self.path, path.read_bytes())
             self.run.write(self.record, record.read_bytes())
-            self.content = content
+            self.content = read_record(self.record)
             self.run.console.say(f"{self.name}: taken over from {path.parent}, which began alike")
             return
 

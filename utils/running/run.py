@@ -57,14 +57,13 @@ class Run:
 
     def __enter__(self) -> "Run":
         self._block = self._open()
-        self._block.__enter__()
-        return self
+        return self._block.__enter__()
 
     def __exit__(self, *error: Any) -> None:
         self._block.__exit__(*error)
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
+    def _open(self) -> Iterator["Run"]:
         with ExitStack() as stack:
             if not self.dry:
                 stack.enter_context(storage.locked(self.folder, self._lock))
@@ -76,7 +75,7 @@ class Run:
                 self._stale = {path for path in found if path.suffix in (".pt", ".json", ".md")}
             stack.enter_context(device.prepared(self.device, self.settings.deterministic))
             stack.enter_context(Interruption.watched())
-            yield
+            yield self
             if Interruption.requested:
                 raise Interrupted(f"stopped when the run in {self.folder} was finished", Interruption.requested)
 
@@ -121,12 +120,8 @@ class Run:
         self._artefacts[name] = Artefact(self, name, made_from, folder)
         return self._artefacts[name]
 
-    def content(self, name: str) -> dict[str, Any] | None:
-        """What is recorded of a network, made here or by another process of the job; None if it is not there yet."""
-        return self.recorded(name).get(name)
-
     def recorded(self, pattern: str) -> dict[str, dict[str, Any]]:
-        """What is recorded of all networks whose names fit a pattern, by name."""
+        """What is recorded of all networks whose names fit a pattern, by name: made here or by another process."""
         made = {name: each.content for name, each in self._artefacts.items() if each.done and fnmatch(name, pattern)}
         others = {path.stem: path for path in self.folder.glob(f"{pattern}.json") if self.has(path)}
         return {name: made.get(name) or read_record(others[name]) for name in sorted({*made, *others})}
