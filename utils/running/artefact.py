@@ -117,19 +117,13 @@ class Artefact:
             )
 
     def load(self, network: type[nn.Module]) -> nn.Module:
-        """The network, of this class, on the run's device.
-
-        Raises: `UserError` if the file is damaged or not what was recorded.
-        """
+        """The network, of this class, on the run's device; errors as in `load_network`."""
         if self.model is None:
             self.model = load_network(self.path, network, device=self.run.device)
         return self.model
 
     def save(self, model: nn.Module, results: dict[str, Any], **content: Any) -> None:
-        """Writes the network, then its record, and removes what was needed to go on.
-
-        Args:
-            content: what else the file holds.
+        """Writes the network and what else its file holds, then its record, and removes what was needed to go on.
 
         Raises: `UserError` if a weight is not finite.
         """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
@@ -14,8 +14,6 @@ from utils.running.artefact import Artefact, read_record
 from utils.running.errors import Interrupted, told
 from utils.running.interrupt import Interruption
 from utils.running.options import Settings
-
-Item = TypeVar("Item", bound=AbstractContextManager)
 
 
 class Run:
@@ -126,7 +124,7 @@ class Run:
         others = {path.stem: path for path in self.folder.glob(f"{pattern}.json") if self.has(path)}
         return {name: made.get(name) or read_record(others[name]) for name in sorted({*made, *others})}
 
-    def each(self, tasks: Sequence[Item], title: str) -> Iterator[Item]:
+    def each(self, tasks: Sequence[AbstractContextManager], title: str) -> Iterator[AbstractContextManager]:
         """The tasks one by one, each open for as long as it lasts, with a bar, or a line for each.
 
         Raises: `Interrupted` if asked to stop before one begins.
