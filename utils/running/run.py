@@ -106,12 +106,8 @@ class Run:
         """
         if not self.dry:
             path.parent.mkdir(exist_ok=True)  # another process of the job may have finished and removed it
-            storage.write_bytes(path, content, self._clear)
-
-    def _clear(self) -> None:
-        for path in self._stale:
-            path.unlink(missing_ok=True)
-        self._stale = set()
+            storage.write_bytes(path, content, self._stale)
+            self._stale = set()
 
     def artefact(self, name: str, made_from: dict[str, Any], folder: Path | None = None) -> Artefact:
         """A network of this run by the name of its files, see `Artefact`."""

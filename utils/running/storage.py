@@ -3,17 +3,17 @@
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from utils.running.errors import UserError
 
 
-def write_bytes(path: Path, content: bytes, before: Callable[[], object] = lambda: None) -> None:
+def write_bytes(path: Path, content: bytes, replaced: Iterable[Path] = ()) -> None:
     """Writes beside the place, flushes to the disk, then renames: a reader sees the old file or the new one.
 
-    `before` is called when the new file is whole and before it takes its place.
+    The files `replaced` go when the new one is whole and before it takes its place.
 
     Raises: `OSError` that names the file; what was there before stays.
     """
@@ -23,7 +23,8 @@ def write_bytes(path: Path, content: bytes, before: Callable[[], object] = lambd
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        before()
+        for each in replaced:
+            each.unlink(missing_ok=True)
         os.replace(beside, path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
@@ -58,8 +59,8 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     # A link is not followed and nothing is emptied: the lock's name may be that of another file.
-    file = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    try:
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with open(descriptor, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -67,5 +68,3 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
                 f"{folder} is in use by another process: wait for it, or give another checkpoint_root"
             ) from error
         yield
-    finally:
-        os.close(file)
