@@ -62,9 +62,8 @@ class Artefact:
         self.content: dict[str, Any] | None = None  # of `NAME.json`
         self.model: nn.Module | None = None  # once it has been made or loaded
         if run.has(self.path) and run.has(self.record):
-            content = read_record(self.record)
-            self._require_same(content["made_from"], self.record)
-            self.content = content
+            self.content = read_record(self.record)
+            self._require_same(self.content["made_from"], self.record)
             run.console.say(f"{name}: done before, {self.path.name} is there")
         elif run.has(self.path):  # stopped before the record was written, or the record was taken away: to be made anew
             self._require_same(checkpoint.read(self.path)["made_from"], self.path)
