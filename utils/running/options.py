@@ -59,6 +59,8 @@ EPOCHS = whole(1, 100_000)
 RATE = number(1e-9, 10)
 BATCH = whole(1, 65_536)
 
+RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
+
 
 class Option(NamedTuple):
     """One option.
@@ -107,7 +109,7 @@ OPTIONS: dict[str, Option] = {
     "unlabeled": split_only("cifar10", TEXT, "data", "MixMatch: the data set whose images it uses without labels, or "
                    '`"folder:PATH"`'),
     "exemplars": split_only("random", one_of("random", "herding"), "memory", "how exemplars are chosen"),
-    "recipe": option("paper", TEXT, "", "the defaults of everything else: the columns of this table"),
+    "recipe": option("paper", one_of(*RECIPES), "", "the defaults of everything else: the columns of this table"),
     "restart": option(False, FLAG, "", "begin anew in place of what the folder holds"),
     "dry_run": option(False, FLAG, "", "say what would be trained and for how long, and write nothing"),
 
@@ -194,8 +196,6 @@ OPTIONS: dict[str, Option] = {
 }
 # fmt: on
 
-RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
-
 # The baselines, and what each is; all but "der" and "concatenate" see unlabelled images too, unless mixmatch=False.
 # What decides each is in `utils.method.baselines`.
 BASELINES = {
@@ -256,10 +256,9 @@ def settings(options: dict[str, Any], sequence: bool = False, arguments: Iterabl
         if name not in known:
             near = difflib.get_close_matches(name, [*known, *arguments], n=1, cutoff=0.0)[0]
             raise UserError(f'unknown option "{name[:60]}": did you mean "{near}"? --help lists all')
-    recipe = options.get("recipe", "paper")
-    require("recipe", recipe, one_of(*RECIPES))
-    chosen = {name: value(name, recipe, sequence) for name in OPTIONS} | options
     require_arguments(**options)
+    recipe = options.get("recipe", "paper")
+    chosen = {name: value(name, recipe, sequence) for name in OPTIONS} | options
     for name in ("data_root", "checkpoint_root", "classifier_root"):
         chosen[name] = chosen[name] and os.path.expanduser(chosen[name])
     return Settings(**{**chosen, "widths": tuple(chosen["widths"]), "sequence": sequence})
