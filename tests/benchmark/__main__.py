@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "device": torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "cast_to": str(device.casting(options.amp, plan.device).dtype),
+        "cast_to": str(device.casting(options.amp, plan.device)),
     }
     figures = measure(options.only or FIGURES, plan)
     print(json.dumps({**machine, "figures": figures}))

@@ -68,12 +68,12 @@ def passes_of(epoch: Epoch, *teachers: nn.Module) -> list[list[Pass]]:
 
 def bare(model: nn.Module, steps: list[list[Pass]], plan: Plan) -> None:
     """Nothing but the forward passes of these steps, their backward passes and updates, on rows that are there."""
-    settings, casting = plan.settings, device.casting(plan.settings.amp, plan.device)
+    settings, cast_to = plan.settings, device.casting(plan.settings.amp, plan.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     model.train()
     for passes in steps:
         logits = []
-        with casting.autocast():
+        with torch.autocast(plan.device.type, cast_to, enabled=cast_to is not None):
             for net, rows, gradient in passes:
                 with torch.set_grad_enabled(gradient):
                     found = net(rows)

@@ -42,16 +42,17 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, failing
 
 
 def test_the_new_file_is_whole_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
-    path, seen, replace = tmp_path / "file", [], os.replace
+    path, other, seen, replace = tmp_path / "file", tmp_path / "other", [], os.replace
     path.write_bytes(b"old")
+    other.write_bytes(b"old, too")
 
     def watched(source, target):
-        seen.append((path.read_bytes(), open(source, "rb").read()))  # noqa: SIM115
+        seen.append((path.read_bytes(), other.exists(), open(source, "rb").read()))  # noqa: SIM115
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched)
-    storage.write_bytes(path, b"new", lambda: seen.append(path.read_bytes()))
-    assert seen == [b"old", (b"old", b"new")]
+    storage.write_bytes(path, b"new", [other])
+    assert seen == [(b"old", False, b"new")]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x02}q\x00.", b"(" * 50])
@@ -107,7 +108,7 @@ def test_9_a_file_that_says_it_is_large_costs_nothing(path, refusal):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000, b"9" * 5000])
 def test_14_what_is_no_json_object_is_named(tmp_path, refusal, content):
     path = tmp_path / "a.json"
-    storage.write_json(path, {"name": "Größe", "b": [1, 2.5]})
+    path.write_bytes(storage.as_json({"name": "Größe", "b": [1, 2.5]}))
     assert storage.read_json(path) == {"name": "Größe", "b": [1, 2.5]}
     path.write_bytes(content)
     assert str(path) in refusal(storage.read_json, path)

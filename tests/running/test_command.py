@@ -83,7 +83,7 @@ def test_a_call_on_the_command_line_or_help_takes_the_place_of_the_foot(monkeypa
 @pytest.mark.parametrize("arguments", [[], ["train()"]])
 @pytest.mark.parametrize(
     ("error", "code", "word"),
-    [(UserError("no data here"), 2, "error: no data here\n"), (Interrupted("run it again", 143), 143, "run it again\n"),
+    [(UserError("no data here"), 2, "error: no data here\n"), (Interrupted("saved", 15), 143, "saved; the same"),
      (KeyboardInterrupt(), 130, "the same command"), (MemoryError(), 2, "the memory is full"),
      (OutOfMemoryError("CUDA"), 2, "memory"), (RuntimeError("… can't allocate memory: you"), 2, "memory"),
      (PermissionError(13, "Permission denied", "/data/x"), 2, "/data/x: Permission denied"),

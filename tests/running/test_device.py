@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.running import device
+from utils.running import device, processes
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
@@ -19,7 +19,7 @@ def test_the_switches_are_a_runs_and_end_with_it(monkeypatch, a_run, determinist
     with pytest.raises(ValueError, match="a bug"), device.prepared(where, deterministic):  # noqa: PT012
         assert torch.are_deterministic_algorithms_enabled() is deterministic
         assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == (not deterministic, True, True)
-        with device.full_precision():
+        with device.switched(tf32=False, benchmark=False):
             assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == (False, False, False)
         raise ValueError("a bug")
     assert (cudnn.benchmark, matmul.allow_tf32, cudnn.allow_tf32) == before
@@ -35,9 +35,10 @@ def test_the_switches_are_a_runs_and_end_with_it(monkeypatch, a_run, determinist
 )
 def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch, name, rank, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(processes, "place", lambda: processes.Place(rank, 3, rank))
     asked = []
     monkeypatch.setattr(torch, "zeros", lambda *size, device: asked.append(device) or SimpleNamespace(item=lambda: 0))
-    assert str(device.choose(name, rank)) == expected
+    assert str(device.choose(name)) == expected
     assert asked == [torch.device(expected)]
 
 
@@ -49,11 +50,10 @@ def test_fault_7_devices_that_are_not_there_or_not_supported_are_refused_in_one_
 @pytest.mark.parametrize(("capability", "dtype"), [((6, 1), None), ((7, 0), torch.float16), ((8, 0), torch.bfloat16)])
 def test_autocast_is_used_where_it_pays(monkeypatch, capability, dtype):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda where: capability)
-    found = device.casting("auto", torch.device("cuda"))
-    assert (found.dtype, found.scaled) == (dtype, dtype is torch.float16)
-    assert device.casting("off", torch.device("cuda")).dtype is None
+    assert device.casting("auto", torch.device("cuda")) is dtype
+    assert device.casting("off", torch.device("cuda")) is None
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": capability[0] == 8}, raising=False)
-    assert device.casting("auto", torch.device("cpu")).dtype is (torch.bfloat16 if capability[0] == 8 else None)
+    assert device.casting("auto", torch.device("cpu")) is (torch.bfloat16 if capability[0] == 8 else None)
 
 
 def test_every_network_of_a_process_is_translated(monkeypatch):

@@ -23,7 +23,7 @@ def test_one_training_or_one_gpu_is_for_one_process_unless_it_is_its_share(monke
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     assert "without torchrun" in refusal(processes.require_one)
-    assert "one GPU for 2 processes" in refusal(device.choose, "cuda:0", 0, 2)
+    assert "one GPU for 2 processes" in refusal(device.choose, "cuda:0")
     with processes.own_share():
         processes.require_one()
         assert processes.share("abcd") == "abcd"

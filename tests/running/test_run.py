@@ -12,8 +12,8 @@ from tests.models.networks import network
 from tests.running.conftest import files, save
 from utils.running.errors import Interrupted, UserError
 from utils.running.interrupt import Interruption
-from utils.running.lock import locked
 from utils.running.run import Run
+from utils.running.storage import locked
 
 
 def enter(run: Run) -> None:

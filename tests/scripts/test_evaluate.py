@@ -12,7 +12,7 @@ import trainMTIL
 from datasets import augment, catalog
 from models import EDENet
 from utils.results import evaluate
-from utils.running import checkpoint, storage
+from utils.running import checkpoint
 from utils.running.errors import UserError
 
 
@@ -41,7 +41,7 @@ def test_other_weights_or_other_counts_are_an_error(finished, evaluated, tmp_pat
     record = json.loads((folder / "stage_2.json").read_text())
     del record["checksum"]
     record["results"]["correct"][0] += 1
-    storage.write_json(folder / "stage_2.json", {**record, "checksum": checkpoint.fingerprint(record)})
+    (folder / "stage_2.json").write_text(json.dumps({**record, "checksum": checkpoint.fingerprint(record)}))
     with pytest.raises(UserError, match=r"does not give what training reported: stage_2: correct \[.*reported \["):
         evaluated(folder)
     shutil.copy(folder / "stage_1.pt", folder / "stage_2.pt")

@@ -207,7 +207,8 @@ def results_of(run: Run, tasks: Sequence[Task], prune: bool) -> list[dict[str, A
     """What is known of every task's networks, for the report; None while other processes are still at work."""
     found = []
     for task in tasks:
-        before, after = (run.content(model_name(task, compressed)) for compressed in (False, True))
+        names = model_name(task, compressed=False), model_name(task, compressed=True)
+        before, after = (run.recorded(name).get(name) for name in names)
         if before is None or (prune and after is None):
             return None
         known = {"before": before["results"], "after": after["results"] if prune else None}

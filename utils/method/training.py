@@ -15,10 +15,10 @@ from datasets import augment
 from datasets.batches import Batches, moved
 from datasets.images import Images
 from utils.method.mixup import Objective
-from utils.running import checkpoint, device
+from utils.running import device
 from utils.running.artefact import Artefact
 from utils.running.console import duration
-from utils.running.errors import UserError
+from utils.running.errors import Interrupted, UserError
 from utils.running.interrupt import Interruption
 from utils.running.options import Settings
 from utils.running.randomness import StepRandom
@@ -70,10 +70,10 @@ class Updates:
     def __init__(self, model: nn.Module, batches: Batches, objective: Objective, settings: Settings):
         self.batches, self.objective, self.clip_norm = batches, objective, settings.clip_norm
         self.where = next(model.parameters()).device
-        self.casting = device.casting(settings.amp, self.where)
+        self.cast_to = device.casting(settings.amp, self.where)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(self.trained, weight_decay=settings.weight_decay, fused=True)
-        self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.casting.scaled)
+        self.scaler = torch.amp.GradScaler(self.where.type, enabled=self.cast_to is torch.float16)
         self.model = device.compiled(model) if settings.compile else model
 
     def update(self, number: int, rate: float) -> Tensor:
@@ -85,7 +85,7 @@ class Updates:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = self.batches.draw(number)
-        with self.casting.autocast():
+        with torch.autocast(self.where.type, self.cast_to, enabled=self.cast_to is not None):
             random = StepRandom(self.where, *self.batches.key, "step", number)
             loss = self.objective(self.model, batch, random).loss
         self.optimizer.zero_grad(set_to_none=True)
@@ -94,7 +94,7 @@ class Updates:
         norm = nn.utils.clip_grad_norm_(self.trained, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach() if self.casting.scaled else loss.detach() + 0 * norm
+        return loss.detach() if self.scaler.is_enabled() else loss.detach() + 0 * norm
 
 
 def fit(
@@ -127,13 +127,13 @@ def fit(
     progress = Progress()
     if saved := artefact.saved_training():
         try:
-            checkpoint.load_weights(model, saved["model"], artefact.unfinished)
+            model.load_state_dict(saved["model"])
             updates.optimizer.load_state_dict(saved["optimizer"])
-            if saved["scaler"] and updates.casting.scaled:  # it may have been saved on a device that needs none
+            if saved["scaler"] and updates.scaler.is_enabled():  # it may have been saved on a device that needs none
                 updates.scaler.load_state_dict(saved["scaler"])
             losses.copy_(saved["losses"])
             progress = Progress(**saved["progress"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"{artefact.unfinished} is of another training ({error!r}): delete it") from error
         console.say(f"{title}: goes on from epoch {progress.epoch}, step {progress.step}")
     begun = time.monotonic() - progress.seconds
@@ -153,12 +153,12 @@ def fit(
             for step in range(progress.step, steps):
                 losses[step] = updates.update(epoch * steps + step, rate)
                 progress.step = step + 1
-                stopping = Interruption.requested is not None
+                stopping = Interruption.requested  # by which signal, or None
                 if stopping or progress.step % math.ceil(steps / READS_PER_EPOCH) == 0 or progress.step == steps:
                     _require_finite(losses[: progress.step], title, epoch, rate)
                 if stopping:
                     save()
-                    raise Interruption.stop(f"{title}: saved after epoch {epoch}, step {progress.step}")
+                    raise Interrupted(f"{title}: saved after epoch {epoch}, step {progress.step}", stopping)
             entry = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": rate}
             if evaluate is not None and schedule.evaluates(epoch):
                 entry["accuracy"] = evaluate(model)
@@ -216,7 +216,7 @@ def outputs(function: Callable[[Tensor], Tensor], images: Tensor, where: torch.d
     Always in full precision, without TF32, and in batches of the same size, so that a figure can be computed again to
     the last digit.
     """
-    with device.full_precision():
+    with device.switched(tf32=False, benchmark=False):
         return torch.cat([function(augment.scaled(moved(part, where))) for part in images.split(EVALUATION_BATCH)])
 
 

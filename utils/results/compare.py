@@ -139,7 +139,7 @@ def write(path: Path, content: dict, title: str, found: Sequence[dict], end: str
     rows = [[each["label"], len(each["seeds"]), *tables.cells(each, *report.MEASURES)] for each in found]
     table = tables.markdown_table(["run", "seeds", *report.MEASURES.values()], rows)
     page = tables.page(f"# {title}", note(found), table, end)
-    storage.write_json(path.with_suffix(".json"), content)
+    storage.write_bytes(path.with_suffix(".json"), storage.as_json(content))
     storage.write_bytes(path.with_suffix(".md"), page.encode())
     show(f"{page}\nwritten to {path.parent}")
     return content

@@ -22,21 +22,20 @@ def read_record(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_network(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What a `NAME.pt` holds. Raises `UserError` if that is not what `NAME.json` was written with."""
-    content = checkpoint.read(path, *kinds, device=device)
+def _require_recorded(content: dict[str, Any], path: Path) -> None:
+    """Raises `UserError` if a `NAME.pt` of this content is not what `NAME.json` was written with."""
     if content.get("fingerprint") != read_record(path.with_suffix(".json"))["fingerprint"]:
         raise UserError(
             f"{path} is not the network that {path.stem}.json was written with: delete both and run the command that "
             f"made them again"
         )
-    return content
 
 
 def load_network(path: Path, *networks: type[nn.Module], device: torch.device | str = "cpu") -> nn.Module:
-    """The network of one of these classes in a `NAME.pt`; errors as in `read_network` and `checkpoint.built`."""
-    content = read_network(path, *(each.KIND for each in networks), device=device)
-    return checkpoint.built(content, path, *networks)
+    """`checkpoint.load` of a `NAME.pt`; raises `UserError` too if it is not what `NAME.json` was written with."""
+    model = checkpoint.load(path, *networks, device=device)
+    _require_recorded(model.meta, path)
+    return model
 
 
 class Artefact:
@@ -63,14 +62,13 @@ class Artefact:
         self.content: dict[str, Any] | None = None  # of `NAME.json`
         self.model: nn.Module | None = None  # once it has been made or loaded
         if run.has(self.path) and run.has(self.record):
-            content = read_record(self.record)
-            self._require_same(content["made_from"], self.record)
-            self.content = content
+            self.content = read_record(self.record)
+            self._require_same(self.content["made_from"], self.record)
             run.console.say(f"{name}: done before, {self.path.name} is there")
         elif run.has(self.path):  # stopped before the record was written, or the record was taken away: to be made anew
             self._require_same(checkpoint.read(self.path)["made_from"], self.path)
         if run.siblings and not self.done and not run.settings.restart:
-            self._take_over(run.siblings)
+            self._take_over()
 
     @property
     def done(self) -> bool:
@@ -79,23 +77,20 @@ class Artefact:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was measured of the network."""
         return self.content["results"]
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of the network's weights."""
         return self.content["fingerprint"]
 
-    def _take_over(self, siblings: str) -> None:
+    def _take_over(self) -> None:
         """Copies the files of another run of this kind whose record is the one wanted."""
-        for path in sorted(self.run.folder.parent.glob(f"{siblings}/{self.path.name}")):
+        for path in sorted(self.run.folder.parent.glob(f"{self.run.siblings}/{self.path.name}")):
             record = path.with_suffix(".json")
             try:
-                content = read_record(record) if record.exists() else {"made_from": None}
-                if path == self.path or content["made_from"] != self.made_from:
+                if not record.exists() or read_record(record)["made_from"] != self.made_from:
                     continue
-                read_network(path)
+                _require_recorded(checkpoint.read(path), path)
             except UserError as error:
                 self.run.console.say(f"{self.name} is not taken over: {error}")
                 continue
@@ -103,7 +98,7 @@ class Artefact:
                 self.path, self.record = path, record
             self.run.write(self.path, path.read_bytes())
             self.run.write(self.record, record.read_bytes())
-            self.content = content
+            self.content = read_record(self.record)
             self.run.console.say(f"{self.name}: taken over from {path.parent}, which began alike")
             return
 
@@ -121,19 +116,13 @@ class Artefact:
             )
 
     def load(self, network: type[nn.Module]) -> nn.Module:
-        """The network, of this class, on the run's device.
-
-        Raises: `UserError` if the file is damaged or not what was recorded.
-        """
+        """The network, of this class, on the run's device; errors as in `load_network`."""
         if self.model is None:
             self.model = load_network(self.path, network, device=self.run.device)
         return self.model
 
     def save(self, model: nn.Module, results: dict[str, Any], **content: Any) -> None:
-        """Writes the network, then its record, and removes what was needed to go on.
-
-        Args:
-            content: what else the file holds.
+        """Writes the network and what else its file holds, then its record, and removes what was needed to go on.
 
         Raises: `UserError` if a weight is not finite.
         """

@@ -55,45 +55,36 @@ def read(path: Path, *kinds: str, device: torch.device | str = "cpu") -> dict[st
             f"{path} cannot be read as a checkpoint ({reason[:160]}): it is missing, damaged or of another program; "
             f"run the command that makes it, and delete it before if it is there"
         ) from error
-    if content["format"] != FORMAT or (kinds and content["kind"] not in kinds):
+    if content.get("format") != FORMAT or (kinds and content.get("kind") not in kinds):
         expected = " or ".join(kinds) or "any"
-        raise UserError(f'{path} holds "{content["kind"]}", expected a checkpoint of kind {expected} ({FORMAT})')
+        raise UserError(f'{path} holds "{content.get("kind")}", expected a checkpoint of kind {expected} ({FORMAT})')
     return content
 
 
-def built(content: dict[str, Any], path: Path, *networks: type[nn.Module]) -> nn.Module:
-    """The network of a checkpoint's content, which lies at `path`: in evaluation mode, on the device of its tensors.
+def load(path: str | Path, *networks: type[nn.Module], device: torch.device | str = "cpu") -> nn.Module:
+    """Reads a network onto `device`, in evaluation mode.
 
     Args:
         networks: what it may be. Each class has a `KIND`, that of its checkpoints, and `described_by`, which makes one
-            from such a content; what else the content says becomes the network's `meta`.
+            from a checkpoint's content; what else the content says becomes the network's `meta`.
 
-    Raises: `UserError` if the content does not describe one, or holds the weights of another.
+    Raises: `UserError` as `read` does, and if the content does not describe one, or holds the weights of another.
     """
-    network = {each.KIND: each for each in networks}[content["kind"]]
+    path, known = Path(path), {each.KIND: each for each in networks}
+    content = read(path, *known, device=device)
+    network = known[content["kind"]]
     with torch.device("meta"):  # nothing is allocated for what a damaged file may say
         try:
-            model, state = network.described_by(content), content["model"]
+            model, state = network.described_by(content), content.pop("model")
         except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise UserError(f"{path} does not describe a {network.__name__} ({error!r}): make it anew") from error
-    load_weights(model, state, path, assign=True)
-    model.meta = {name: value for name, value in content.items() if name != "model"}
-    return model.to(memory_format=torch.channels_last).eval()
-
-
-def load(path: str | Path, *networks: type[nn.Module], device: torch.device | str = "cpu") -> nn.Module:
-    """Reads a network of one of these classes, see `read` and `built`."""
-    path = Path(path)
-    return built(read(path, *(each.KIND for each in networks), device=device), path, *networks)
-
-
-def load_weights(model: nn.Module, state: Any, path: Path, assign: bool = False) -> None:
-    """`model.load_state_dict`, with a `UserError` naming the file if it was made for another architecture."""
     try:
-        model.load_state_dict(state, assign=assign)
+        model.load_state_dict(state, assign=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{path} was made for another architecture ({reason[:160]})") from error
+    model.meta = content
+    return model.to(memory_format=torch.channels_last).eval()
 
 
 def fingerprint(value: Any) -> str:

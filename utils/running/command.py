@@ -21,11 +21,9 @@ from utils.running.errors import Interrupted, UserError, one_line, told
 # Far above any real call, far below what strains the parser.
 MAX_CHARACTERS = 10_000
 
-Function = Callable[..., object]
-
 
 @contextmanager
-def line(*functions: Function, example: str, sequence: bool = False) -> Iterator[None]:
+def line(*functions: Callable, example: str, sequence: bool = False) -> Iterator[None]:
     """Runs the call on the command line and exits; where there is none, runs the body of the `with` statement.
 
     `-h` or `--help` prints the functions and options instead. What a user can mend becomes one line on stderr and exit
@@ -65,7 +63,7 @@ def line(*functions: Function, example: str, sequence: bool = False) -> Iterator
     raise SystemExit(0)
 
 
-def parse_call(text: str, functions: Sequence[Function], sequence: bool = False) -> partial:
+def parse_call(text: str, functions: Sequence[Callable], sequence: bool = False) -> partial:
     """Turns `'name(literal, key=literal, ...)'` into a call that is ready to run: nothing has run.
 
     Raises: `UserError` for anything else, and for arguments and options that the function does not take.
@@ -104,7 +102,7 @@ def parse_call(text: str, functions: Sequence[Function], sequence: bool = False)
     return partial(function, *positional, **keywords)
 
 
-def help_text(functions: Sequence[Function], example: str, sequence: bool) -> str:
+def help_text(functions: Sequence[Callable], example: str, sequence: bool) -> str:
     """What `--help` prints: every function's signature and first docstring paragraph, an example, the options."""
     script = Path(sys.argv[0]).name
     parts = [
@@ -119,6 +117,6 @@ def help_text(functions: Sequence[Function], example: str, sequence: bool) -> st
     return "\n\n".join([*parts, "options, given by name:", options.table(sequence)])
 
 
-def _signature(function: Function) -> str:
+def _signature(function: Callable) -> str:
     """The signature as a user types it: strings in double quotes, so that the whole can stand in single ones."""
     return function.__name__ + str(inspect.signature(function)).replace("'", '"')

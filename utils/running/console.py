@@ -79,8 +79,7 @@ class Console:
     def epochs(self, title: str, total: int, done: int, judged: str) -> Iterator[Callable[[dict[str, Any]], None]]:
         """The bar of one training, or a line now and then: yields what takes an epoch's line of the history.
 
-        Args:
-            judged: on which images accuracies are.
+        Accuracies are on the `judged` images: "held-out" or "test".
         """
         begun = time.monotonic()
         with self.bar(title, total, 1, done) as bar:

@@ -2,33 +2,30 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
+from utils.running import processes
 from utils.running.errors import UserError
 
 # With deterministic algorithms cuBLAS wants to be told how much memory it has, before its first product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def choose(name: str, local_rank: int = 0, processes: int = 1) -> torch.device:
-    """The device called `name`; "auto" is CUDA where there is one, else the CPU.
+def choose(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU. "cuda" is this process's GPU.
 
-    Args:
-        local_rank: which of a machine's GPUs is this process's, where the name says none.
-        processes: how many there are, which cannot all have one GPU.
-
-    Raises: `UserError` if it cannot be used here.
+    Raises: `UserError` if it cannot be used here, or is one GPU for several processes.
     """
+    place = processes.place()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
-        name = f"cuda:{local_rank}"
-    elif ":" in name and processes > 1:
-        raise UserError(f'device="{name}" is one GPU for {processes} processes: give "cuda"')
+        name = f"cuda:{place.local_rank}"
+    elif ":" in name and place.size > 1:
+        raise UserError(f'device="{name}" is one GPU for {place.size} processes: give "cuda"')
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
@@ -40,26 +37,12 @@ def choose(name: str, local_rank: int = 0, processes: int = 1) -> torch.device:
     return device
 
 
-@dataclass(frozen=True)
-class Casting:
-    """How a training step's forward pass is cast: `dtype` None is full precision; float16 needs a loss scaler."""
+def casting(amp: str, device: torch.device) -> torch.dtype | None:
+    """What a training step's forward pass is cast to by the option `amp`: "off", "bfloat16", "float16", or "auto".
 
-    device_type: str
-    dtype: torch.dtype | None
-
-    @property
-    def scaled(self) -> bool:
-        return self.dtype is torch.float16
-
-    def autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.device_type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
-
-
-def casting(amp: str, device: torch.device) -> Casting:
-    """The casting for the option `amp`: "off", "bfloat16", "float16", or "auto".
-
-    "auto" casts where it pays: bfloat16 on GPUs and CPUs with instructions for it, else float16 on GPUs from Volta
-    (capability 7.0) on, and not at all on older GPUs, Pascal's for instance, whose float16 units are few.
+    None is full precision; float16 needs a loss scaler. "auto" casts where it pays: bfloat16 on GPUs and CPUs with
+    instructions for it, else float16 on GPUs from Volta (capability 7.0) on, and not at all on older GPUs, Pascal's for
+    instance, whose float16 units are few.
     """
     if amp == "auto" and device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
@@ -67,7 +50,7 @@ def casting(amp: str, device: torch.device) -> Casting:
     elif amp == "auto":
         found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         amp = "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "off"
-    return Casting(device.type, {"bfloat16": torch.bfloat16, "float16": torch.float16, "off": None}[amp])
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "off": None}[amp]
 
 
 def compiled(model: nn.Module) -> nn.Module:
@@ -77,7 +60,9 @@ def compiled(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _switched(tf32: bool, benchmark: bool) -> Iterator[None]:
+def switched(tf32: bool, benchmark: bool) -> Iterator[None]:
+    """Within this block, whether products on CUDA may be in TF32 instead of exact float32, and whether cuDNN chooses a
+    convolution's algorithm by timing."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
     matmul.allow_tf32 = cudnn.allow_tf32 = tf32
@@ -86,11 +71,6 @@ def _switched(tf32: bool, benchmark: bool) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
-
-
-def full_precision() -> AbstractContextManager:
-    """float32 products on CUDA are exact ones within this block: no TF32, and the algorithm is not chosen by timing."""
-    return _switched(tf32=False, benchmark=False)
 
 
 @contextmanager
@@ -105,7 +85,7 @@ def prepared(device: torch.device, deterministic: bool) -> Iterator[None]:
         torch.cuda.set_device(device)
     torch.use_deterministic_algorithms(deterministic or before)
     try:
-        with _switched(tf32=cuda, benchmark=cuda and not deterministic):
+        with switched(tf32=cuda, benchmark=cuda and not deterministic):
             yield
     finally:
         torch.use_deterministic_algorithms(before)

@@ -1,4 +1,4 @@
-"""The exceptions that end a run without a traceback."""
+"""The exceptions that end a run without a traceback, see `utils.running.command.line`."""
 
 LONGEST_LINE = 500  # characters
 
@@ -6,21 +6,19 @@ LONGEST_LINE = 500  # characters
 class UserError(Exception):
     """Something the user can mend: a wrong option, a missing or damaged file, a folder in use.
 
-    The message is one line that says what was found, what was expected and what to do. The entry scripts print it
-    without a traceback and exit with code 2.
+    The message is one line that says what was found, what was expected and what to do.
     """
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong: the user asked the run to stop
-    """A run that was asked to stop, has saved its state and can go on later.
+    """A run that was asked to stop by a signal, has saved its state and can go on later.
 
-    The message says how to go on. The entry scripts print it and exit with `exit_code`, by the shells' convention
-    128 + the signal's number: 130 after SIGINT, 143 after SIGTERM.
+    `exit_code` is by the shells' convention 128 + the signal's number: 130 after SIGINT, 143 after SIGTERM.
     """
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(f"{message}; the same command, without restart=True, goes on from there")
+        self.exit_code = 128 + number
 
 
 def one_line(text: str) -> str:

@@ -8,20 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from utils.running.errors import Interrupted
-
 
 class Interruption:
     """The signal that asked this process to stop, if any."""
 
     requested: int | None = None
-
-    @classmethod
-    def stop(cls, message: str) -> Interrupted:
-        """The exception that ends the run: exit code 130 for SIGINT, 143 for SIGTERM."""
-        return Interrupted(
-            f"{message}; the same command, without restart=True, goes on from there", 128 + cls.requested
-        )
 
     @classmethod
     @contextmanager

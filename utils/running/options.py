@@ -24,26 +24,18 @@ class Check(NamedTuple):
 
 
 def whole(least: int, most: int) -> Check:
-    """Whole numbers in this range."""
-    return Check(
-        f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
-    )
+    return Check(f"a whole number from {least:,} to {most:,}", lambda n: type(n) is int and least <= n <= most)
 
 
 def number(least: float, most: float) -> Check:
-    """Numbers in this range."""
-    return Check(
-        f"a number from {least:g} to {most:g}", lambda value: type(value) in (int, float) and least <= value <= most
-    )
+    return Check(f"a number from {least:g} to {most:g}", lambda x: type(x) in (int, float) and least <= x <= most)
 
 
 def one_of(*names: str) -> Check:
-    """These words."""
     return Check(" or ".join(f'"{name}"' for name in names), lambda value: value in names)
 
 
 def or_none(check: Check) -> Check:
-    """The same, or None."""
     return Check(f"None or {check.words}", lambda value: value is None or check.accepts(value))
 
 
@@ -58,16 +50,16 @@ TEXT = Check(
 FLAG = Check("True or False", lambda value: isinstance(value, bool))
 SEED = whole(0, 2**32 - 1)
 WIDTHS = Check("four whole numbers from 1 to 4,096", lambda value: _all(value, whole(1, 4096)) and len(value) == 4)
-ORDER = or_none(
-    Check(
-        "a seed from 0 to 4,294,967,295 or a list of all class numbers",
-        lambda value: SEED.accepts(value) or _all(value, whole(0, 10**6)),
-    )
+ORDER = Check(
+    "None or a seed from 0 to 4,294,967,295 or a list of all class numbers",
+    lambda value: value is None or SEED.accepts(value) or _all(value, whole(0, 10**6)),
 )
 SHARE = number(0.001, 0.999)
 EPOCHS = whole(1, 100_000)
 RATE = number(1e-9, 10)
 BATCH = whole(1, 65_536)
+
+RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
 
 
 class Option(NamedTuple):
@@ -77,8 +69,8 @@ class Option(NamedTuple):
         decides: what it has a say in: "run", everything; "update", each training's steps; "network", stage one's
             trainings; "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune" or "prediction";
             "data", the images, which have fingerprints; "" for what changes no result but for the last digits.
-        recipes: the values that differ from `default`, by recipe ("-" written as "_"); `seq` and `seq_…` are those of
-            the sequence of data sets.
+        recipes: the values that differ from `default`, by recipe ("-" written as "_"), of "demo" from those of "cpu",
+            of "cpu-plus" from those of "cpu", then "plus"; `seq` and `seq_…` are those of the sequence of data sets.
         sequence: whether it has a meaning there.
     """
 
@@ -117,7 +109,7 @@ OPTIONS: dict[str, Option] = {
     "unlabeled": split_only("cifar10", TEXT, "data", "MixMatch: the data set whose images it uses without labels, or "
                    '`"folder:PATH"`'),
     "exemplars": split_only("random", one_of("random", "herding"), "memory", "how exemplars are chosen"),
-    "recipe": option("paper", TEXT, "", "the defaults of everything else: the columns of this table"),
+    "recipe": option("paper", one_of(*RECIPES), "", "the defaults of everything else: the columns of this table"),
     "restart": option(False, FLAG, "", "begin anew in place of what the folder holds"),
     "dry_run": option(False, FLAG, "", "say what would be trained and for how long, and write nothing"),
 
@@ -130,7 +122,7 @@ OPTIONS: dict[str, Option] = {
                 seq=150, seq_cpu=15, seq_demo=6),
     "batch_size": option(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
     "lr": option(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (method description)",
-            cpu=2e-3, demo=2e-3, seq_cpu=2e-3, seq_demo=2e-3),
+            cpu=2e-3, seq_cpu=2e-3),
     "weight_decay": option(5e-4, number(0, 10), "update", "L2 penalty of Adam, everywhere (method description)"),
     "clip_norm": option(5.0, number(1e-6, 1e6), "update", "gradient norm clipped at, everywhere"),
     "validation_fraction": option(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
@@ -144,13 +136,11 @@ OPTIONS: dict[str, Option] = {
     "unlabeled_views": split_only(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)"),
     "sharpening": split_only(0.5, number(0.01, 100), "mixmatch", "MixMatch: temperature of the guessed labels (T)"),
     "alpha": option(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
-    "lambda_u": split_only(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss",
-                  cpu=1.0, demo=1.0),
+    "lambda_u": split_only(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss", cpu=1.0),
 
     # An output for what is none of the task's, see `utils.method.others`.
-    "other_weight": split_only(0.0, number(0, 1000), "other",
-        'above 0: foreign images are "other", unlabelled ones with this weight in the loss, in place of MixMatch',
-        plus=0.5, cpu_plus=0.5),
+    "other_weight": split_only(0.0, number(0, 1000), "other", 'above 0: foreign images are "other", unlabelled ones '
+        "with this weight in the loss, in place of MixMatch", plus=0.5),
     "other_exemplars": split_only(0, whole(0, 65_536), "other", 'exemplars of the tasks before in every batch, as '
         '"other"', plus=32, cpu_plus=16),
 
@@ -162,44 +152,41 @@ OPTIONS: dict[str, Option] = {
     "min_width": split_only(8, whole(1, 4096), "compression", "compression: no residual stage gets narrower", demo=4),
     # 8: a step at widths 15-29-37-35 takes 1.5 times as long as at 16-32-40-32. One round from the widths of "cpu"
     # leaves the first two stages whole: there is nothing to gain there.
-    "width_multiple": split_only(8, whole(1, 1024), "compression", "compression: widths are multiples of this", cpu=1,
-        demo=1),
-    "max_rounds": split_only(8, whole(0, 100), "compression", "compression: rounds at most", cpu=1, demo=1),
+    "width_multiple": split_only(8, whole(1, 1024), "compression", "compression: widths are multiples of this", cpu=1),
+    "max_rounds": split_only(8, whole(0, 100), "compression", "compression: rounds at most", cpu=1),
     "distill_epochs": split_only(400, EPOCHS, "compression", "epochs of each round's distillation",
                         plus=100, cpu=50, cpu_plus=14, demo=25),
-    "distill_lr": split_only(5e-4, RATE, "compression", "its initial learning rate (method description)", cpu=2e-3,
-        demo=2e-3),
+    "distill_lr": split_only(5e-4, RATE, "compression", "its initial learning rate (method description)", cpu=2e-3),
     "inherit": split_only(False, FLAG, "compression", "compressed networks begin with their teacher's strongest "
-        "channels", plus=True, cpu_plus=True),
+        "channels", plus=True),
     "temperature": split_only(2.0, number(0.01, 1000), "compression", "compression: distillation temperature (T)"),
 
     # Stage two.
     "finetune": option("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last "
-        "two residual stages and the heads, or the heads; no batch-norm statistics of what is not trained", plus="late",
-        cpu_plus="late"),
+        "two residual stages and the heads, or the heads; no batch-norm statistics of what is not trained",
+        plus="late"),
     "finetune_epochs": option(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
                          cpu=40, demo=15, seq=20, seq_demo=5),
     "finetune_batch_size": option(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
                              demo=32, seq=128, seq_demo=32),
     "finetune_lr": option(5e-4, RATE, "finetune", "stage two: initial learning rate (method description)",
-                     cpu=1e-3, demo=2e-3, seq_cpu=1e-3, seq_demo=1e-3),
+                     cpu=1e-3, demo=2e-3, seq_cpu=1e-3),
     "min_updates": option(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
                      seq=200, seq_demo=40),
     "finetune_rotation": option(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
     # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
-    "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed",
-                        plus=False, cpu_plus=False, seq=True),
+    "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False),
     "finetune_distillation": option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
-        "networks as they were before it", plus=3.0, cpu_plus=3.0, seq_plus=3.0, seq_cpu_plus=3.0),
+        "networks as they were before it", plus=3.0, seq_plus=3.0),
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
-        plus=True, cpu_plus=True),
+        plus=True),
     "discriminant": split_only(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all "
-        "features, added to the logits in the end", plus=0.2, cpu_plus=0.2),
+        "features, added to the logits in the end", plus=0.2),
 
     # How it is run.
     "evaluate_every": option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
-                        cpu=5, demo=5, seq=10),
+                        cpu=5),
     "evaluate_last": option(5, EPOCHS, "choice", "stage one: the last epochs, each of which is evaluated"),
     "save_every": option(5, EPOCHS, "", "epochs between saves of an unfinished training, at least a minute apart"),
     "amp": option("auto", one_of("auto", "off", "bfloat16", "float16"), "update", "autocast of the training's forward "
@@ -208,8 +195,6 @@ OPTIONS: dict[str, Option] = {
     "deterministic": option(False, FLAG, "", "algorithms that give the same bits in every run, on CUDA too"),
 }
 # fmt: on
-
-RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
 
 # The baselines, and what each is; all but "der" and "concatenate" see unlabelled images too, unless mixmatch=False.
 # What decides each is in `utils.method.baselines`.
@@ -240,7 +225,7 @@ ARGUMENTS = {
 def value(name: str, recipe: str, sequence: bool = False) -> Any:
     """The default of an option in a recipe, in a split or in the sequence of data sets."""
     option = OPTIONS[name]
-    words = [recipe.replace("-", "_"), *(["cpu"] if recipe == "cpu-plus" else [])]
+    words = {"cpu-plus": ("cpu_plus", "cpu", "plus"), "demo": ("demo", "cpu")}.get(recipe, (recipe,))
     for key in [*(f"seq_{word}" for word in words), "seq"] if sequence else words:
         if key in option.recipes:
             return option.recipes[key]
@@ -271,18 +256,16 @@ def settings(options: dict[str, Any], sequence: bool = False, arguments: Iterabl
         if name not in known:
             near = difflib.get_close_matches(name, [*known, *arguments], n=1, cutoff=0.0)[0]
             raise UserError(f'unknown option "{name[:60]}": did you mean "{near}"? --help lists all')
+    require_arguments(**options)
     recipe = options.get("recipe", "paper")
-    require("recipe", recipe, one_of(*RECIPES))
     chosen = {name: value(name, recipe, sequence) for name in OPTIONS} | options
-    for name, each in options.items():
-        require(name, each, OPTIONS[name].check)
     for name in ("data_root", "checkpoint_root", "classifier_root"):
         chosen[name] = chosen[name] and os.path.expanduser(chosen[name])
     return Settings(**{**chosen, "widths": tuple(chosen["widths"]), "sequence": sequence})
 
 
 def require_arguments(**arguments: Any) -> None:
-    """Raises `UserError` unless these arguments of an entry function have values that are accepted."""
+    """Raises `UserError` unless these arguments of an entry function, or options, have values that are accepted."""
     for name, each in arguments.items():
         require(name, each, ARGUMENTS.get(name) or OPTIONS[name].check)
 
@@ -314,12 +297,9 @@ def table(sequence: bool = False) -> str:
 def command_line(script: str, function: str, arguments: dict[str, Any], chosen: Settings) -> str:
     """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
     given = {
-        name: each
-        for name, each in vars(chosen).items()
-        if name in names(chosen.sequence) and name not in ("restart", "recipe", "dry_run")
-        if each != value(name, chosen.recipe, chosen.sequence)
+        name: getattr(chosen, name)
+        for name in names(chosen.sequence)
+        if name not in ("restart", "dry_run") and getattr(chosen, name) != value(name, chosen.recipe, chosen.sequence)
     }
-    if chosen.recipe != "paper":
-        given["recipe"] = chosen.recipe
     call = f"{function}({', '.join(f'{name}={each!r}' for name, each in {**arguments, **given}.items())})"
     return f"python {script} " + (shlex.quote(call) if '"' in call else "'{}'".format(call.replace("'", '"')))

@@ -7,11 +7,9 @@ never talk to each other: each has its own GPU, lock and log, on one machine or 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from utils.running.errors import UserError
-
-Item = TypeVar("Item")
 
 
 class Place(NamedTuple):
@@ -32,7 +30,7 @@ def place() -> Place:
     return Place(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
 
 
-def share(items: Sequence[Item]) -> Sequence[Item]:
+def share(items: Sequence) -> Sequence:
     """The items that this process does: all of them, or every n-th where `torchrun` started n processes."""
     here = place()
     return items if _shared_out else items[here.rank :: here.size]

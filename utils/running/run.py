@@ -5,18 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from utils.running import console, device, processes, storage
 from utils.running.artefact import Artefact, read_record
-from utils.running.errors import told
+from utils.running.errors import Interrupted, told
 from utils.running.interrupt import Interruption
-from utils.running.lock import locked
 from utils.running.options import Settings
-
-Item = TypeVar("Item", bound=AbstractContextManager)
 
 
 class Run:
@@ -46,7 +43,7 @@ class Run:
         self.folder, self.settings, self.configuration = folder, settings, configuration
         self.own, self.siblings, self.dry = own, siblings, settings.dry_run
         place = processes.place()
-        self.device = device.choose(settings.device, place.local_rank, place.size)
+        self.device = device.choose(settings.device)
         self.data_device = torch.device("cpu") if settings.data_device == "cpu" else self.device
         self.unfinished = folder / "unfinished"  # what is needed to go on, gone at the end
         self.plan: list[tuple[str, float]] = []  # of a dry run: trainings and their seconds
@@ -58,17 +55,16 @@ class Run:
 
     def __enter__(self) -> "Run":
         self._block = self._open()
-        self._block.__enter__()
-        return self
+        return self._block.__enter__()
 
     def __exit__(self, *error: Any) -> None:
         self._block.__exit__(*error)
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
+    def _open(self) -> Iterator["Run"]:
         with ExitStack() as stack:
             if not self.dry:
-                stack.enter_context(locked(self.folder, self._lock))
+                stack.enter_context(storage.locked(self.folder, self._lock))
                 self._begin()
                 stack.push(self._end)
             if self.settings.restart:
@@ -77,16 +73,16 @@ class Run:
                 self._stale = {path for path in found if path.suffix in (".pt", ".json", ".md")}
             stack.enter_context(device.prepared(self.device, self.settings.deterministic))
             stack.enter_context(Interruption.watched())
-            yield
+            yield self
             if Interruption.requested:
-                raise Interruption.stop(f"stopped when the run in {self.folder} was finished")
+                raise Interrupted(f"stopped when the run in {self.folder} was finished", Interruption.requested)
 
     def _begin(self) -> None:
         """Clears up after a process that was killed."""
         self.unfinished.mkdir(exist_ok=True)
         if processes.place().size == 1:
             for path in self.folder.glob(".lock_*"):  # of a process of an earlier job that is still at work
-                with locked(self.folder, path.name):
+                with storage.locked(self.folder, path.name):
                     pass
             for left in [*self.folder.glob(".*.part"), *self.unfinished.glob(".*.part")]:
                 left.unlink()
@@ -110,29 +106,21 @@ class Run:
         """
         if not self.dry:
             path.parent.mkdir(exist_ok=True)  # another process of the job may have finished and removed it
-            storage.write_bytes(path, content, self._clear)
-
-    def _clear(self) -> None:
-        for path in self._stale:
-            path.unlink(missing_ok=True)
-        self._stale = set()
+            storage.write_bytes(path, content, self._stale)
+            self._stale = set()
 
     def artefact(self, name: str, made_from: dict[str, Any], folder: Path | None = None) -> Artefact:
         """A network of this run by the name of its files, see `Artefact`."""
         self._artefacts[name] = Artefact(self, name, made_from, folder)
         return self._artefacts[name]
 
-    def content(self, name: str) -> dict[str, Any] | None:
-        """What is recorded of a network, made here or by another process of the job; None if it is not there yet."""
-        return self.recorded(name).get(name)
-
     def recorded(self, pattern: str) -> dict[str, dict[str, Any]]:
-        """What is recorded of all networks whose names fit a pattern, by name."""
+        """What is recorded of all networks whose names fit a pattern, by name: made here or by another process."""
         made = {name: each.content for name, each in self._artefacts.items() if each.done and fnmatch(name, pattern)}
         others = {path.stem: path for path in self.folder.glob(f"{pattern}.json") if self.has(path)}
         return {name: made.get(name) or read_record(others[name]) for name in sorted({*made, *others})}
 
-    def each(self, tasks: Sequence[Item], title: str) -> Iterator[Item]:
+    def each(self, tasks: Sequence[AbstractContextManager], title: str) -> Iterator[AbstractContextManager]:
         """The tasks one by one, each open for as long as it lasts, with a bar, or a line for each.
 
         Raises: `Interrupted` if asked to stop before one begins.
@@ -141,7 +129,7 @@ class Run:
         with self.console.bar(title, len(tasks), position=0) as bar:
             for done, task in enumerate(tasks, start=1):
                 if Interruption.requested:
-                    raise Interruption.stop(f"stopped before task {task.name}")
+                    raise Interrupted(f"stopped before task {task.name}", Interruption.requested)
                 with task:
                     yield task
                 bar.update()
