@@ -95,7 +95,7 @@ OPTIONS: dict[str, Option] = {
     # Where things are, and under which protocol.
     "data_root": option("data", TEXT, "", "folder of the data sets"),
     "dataset": split_only("cifar100", TEXT, "data", 'what is learned: a data set\'s name, or "folder:PATH"'),
-    # Below 9 the last residual stage would see one pixel, of which batch-norm learns nothing in a batch of one image.
+    # At 8 and below the last residual stage sees one pixel, of which batch-norm learns nothing in a batch of one image.
     "image_size": split_only(32, whole(16, 1024), "run", "height and width to which images are brought"),
     "checkpoint_root": option("checkpoints", TEXT, "", "folder under which runs write"),
     "classifier_root": split_only(None, or_none(TEXT), "", "stage two: `checkpoint_root` of stage one, if another"),
