@@ -6,7 +6,8 @@ python trainMTIL.py 'evaluate("checkpoints/MTIL/EDE_Net_resnet18")'
 python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_resnet18/model_mnist_svhn_5.pt")'
 """
 
-from utils.results.evaluate import evaluate, predict
+from utils.results.evaluate import evaluate
+from utils.results.predict import predict
 from utils.running import command, processes
 from utils.running.options import require_arguments, settings
 

@@ -16,7 +16,8 @@ from itertools import product
 
 import train_classifier
 from utils.results.compare import compare
-from utils.results.evaluate import evaluate, predict
+from utils.results.evaluate import evaluate
+from utils.results.predict import predict
 from utils.running import command, processes
 from utils.running.errors import UserError
 from utils.running.options import require_arguments, settings

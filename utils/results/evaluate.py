@@ -1,4 +1,4 @@
-"""What saved networks say again of the test images, held against what training reported, and of an image file."""
+"""The saved networks of a run evaluated again, and held against what training reported of them."""
 
 from typing import Any
 
@@ -81,47 +81,3 @@ def tested(meta: dict[str, Any], configuration: dict[str, Any], data_root: str, 
         raise UserError(f"the network was trained on {configuration['dataset']}, not on {part.name}: give that")
     order = splits.class_order(configuration["class_order"], len(part.class_names))
     return class_ranges(part, part, order, [0, *(last for _, _, last in meta["tasks"])])
-
-
-def predict(image, checkpoint, top=5, device="auto"):
-    """Prints the likeliest classes of an image file, with their probability and the task or data set each is of.
-
-    Args:
-        image: a file of any size and mode, see `datasets.image_file`.
-        checkpoint: a whole EDE-Net: a `stage_<t>.pt`, or a `model_<data>_<data>_…_<num_per_class>.pt`.
-        top: how many classes, or all where there are fewer.
-        device: as in all options.
-
-    Returns: a list of dicts, likeliest first: "class" (its name), "probability" (0..1, over all classes of the
-        network), "output" (its number in the network), "of" (its task or data set).
-
-    Raises: `UserError` for what the caller can mend.
-    """
-    require_arguments(top=top, device=device)
-    image, checkpoint = path_of("image", image), path_of("checkpoint", checkpoint)
-    import torch  # which takes seconds: after the call has been checked
-
-    from datasets import augment, image_file
-    from models.der import DERNet
-    from models.ede_net import EDENet
-    from utils.running import checkpoint as checkpoints
-    from utils.running import device as devices
-
-    where = devices.choose(device)
-    net = checkpoints.load(checkpoint, EDENet, DERNet, device=where)
-    pixels = image_file.read(image, net.meta["image_size"])
-    with torch.inference_mode():
-        probability = net(augment.scaled(pixels[None].to(where)))[0].double().softmax(dim=0).cpu()
-    origins = [
-        f"task {index} ({name}, classes {first}–{last - 1})"
-        for index, (name, first, last) in enumerate(net.meta["tasks"], start=1)
-        for _ in range(first, last)
-    ]
-    found = []
-    for output in probability.argsort(descending=True, stable=True)[:top].tolist():
-        name, share = net.meta["class_names"][output], float(probability[output])
-        found.append({"class": name, "probability": share, "output": output, "of": origins[output]})
-    rows = [[each["class"], f"{100 * each['probability']:.2f}", each["of"]] for each in found]
-    table = tables.markdown_table(["class", "probability (%)", "of"], rows)
-    show(f"{image}, by {checkpoint}\n\n{table}")
-    return found

@@ -18,6 +18,7 @@ CONFUSION = {
     "within_task_accuracy": "accuracy when told the task (%)",
     "task_confusion": "images taken for a class of another task (%)",
 }
+LARGEST_SHEET = 25  # exemplars of a class
 
 
 def stage_one(folder: Path, results: dict) -> None:
@@ -71,7 +72,7 @@ def exemplars_kept(stages: Stages, path: Path, title: str) -> None:
 
 
 def exemplars(path: Path, kept: object, class_names: Sequence[str], title: str) -> None:
-    """Draws the first 25 exemplars of every class, a class a line; nothing where none are kept.
+    """Draws the first exemplars of every class, a class a line; nothing where none are kept.
 
     Args:
         path: of the figure, without its ending.
@@ -79,7 +80,7 @@ def exemplars(path: Path, kept: object, class_names: Sequence[str], title: str) 
             0..len(class_names)-1.
         title: of the run, for the caption.
     """
-    shown = [kept.images[kept.labels == label][:25] for label in range(len(class_names))]
+    shown = [kept.images[kept.labels == label][:LARGEST_SHEET] for label in range(len(class_names))]
     across = max(map(len, shown))
     if across == 0:  # a memory that has less than one image a class after the last task
         return

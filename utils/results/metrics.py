@@ -23,6 +23,11 @@ def seen_accuracy(correct: Sequence[Sequence[int]], sizes: Sequence[int]) -> lis
     return percentages([sum(row) for row in correct], list(accumulate(sizes)))
 
 
+def average_incremental_accuracy(seen: Sequence[float]) -> float:
+    """Mean over the tasks of `seen_accuracy`, the first task included (Rebuffi et al. 2017, iCaRL)."""
+    return fmean(seen)
+
+
 def forgetting(A: Sequence[Sequence[float]]) -> float | None:
     """Mean over i < T of ``max_{t<T} A[t][i] - A[T][i]``, in points; None for one task (Chaudhry et al. 2018).
 

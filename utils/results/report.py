@@ -170,7 +170,7 @@ def stage_two(configuration: dict, stages: Sequence[dict], stage_one: dict | Non
         "task_confusion": confusion,
         "test_images": sizes,
         "seen_accuracy": seen,
-        "average_incremental_accuracy": fmean(seen),  # the first task included: Rebuffi et al. 2017, iCaRL
+        "average_incremental_accuracy": metrics.average_incremental_accuracy(seen),
         "last_accuracy": seen[-1],
         "last_within_task_accuracy": seen_within[-1],
         "last_task_confusion": seen_confusion[-1],
