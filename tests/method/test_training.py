@@ -165,6 +165,8 @@ def test_gradients_are_clipped_over_all_weights_together_and_bfloat16_is_of_the_
     assert modes == [True] * 3
     assert dtypes == {(torch.bfloat16, torch.float32)}
     assert {training.predictions(model, pixels(4, 32)).dtype, *(p.dtype for p in model.parameters())} == {torch.float32}
+    # float16 is scaled, by which an update whose gradient is not finite is left out.
+    trained(network(), None, None, at_update(2, infinitely_steep), schedule(amp="float16"), batches(2, size=32))
 
 
 # --- a loss that is no number

@@ -88,14 +88,12 @@ def test_a_network_reloads_to_the_same_bits_and_goes_on_training(model, tmp_path
 @pytest.mark.parametrize(
     ("model", "wrong"),
     [
-        (network(), {"widths": ([10**9] * 4, [2, 3, 4], [2, 3, 4, 0]), "num_classes": (10**9, 0, 4)}),
+        (network(), {"widths": ([10**9] * 4, [2, 3, 4, 0]), "num_classes": (10**9, 0, 4), "format": ("ede-net-1",)}),
         (joined(3, 2), {"widths": ([[10**9] * 4] * 2, [[2, 3, 4, 5]]), "classes_per_task": ([3, 10**9], [3, 2, 5])}),
     ],
     ids=["classifier", "ede_net"],
 )
-def test_9_a_file_that_describes_another_network_is_refused_before_anything_is_allocated(
-    tmp_path, monkeypatch, model, wrong
-):
+def test_9_a_file_of_another_network_is_refused_before_anything_is_allocated(tmp_path, monkeypatch, model, wrong):
     """Issue 13.9."""
     places = set()
     monkeypatch.setattr(nn.Linear, "reset_parameters", lambda self: places.add(self.weight.device.type))

@@ -28,6 +28,7 @@ def test_the_paper_recipe_is_the_methods_table():
     assert {name: getattr(settings({}), name) for name in PAPER} == PAPER
     assert {name: getattr(settings({}, sequence=True), name) for name in SEQUENCE} == SEQUENCE
     assert settings({}, sequence=True).finetune_batch_size == 128
+    assert (settings({"recipe": "demo"}).lr, settings({"recipe": "demo"}, sequence=True).lr) == (2e-3, 2e-3)  # as "cpu"
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

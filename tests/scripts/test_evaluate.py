@@ -45,7 +45,7 @@ def test_other_weights_or_other_counts_are_an_error(finished, evaluated, tmp_pat
     with pytest.raises(UserError, match=r"does not give what training reported: stage_2: correct \[.*reported \["):
         evaluated(folder)
     shutil.copy(folder / "stage_1.pt", folder / "stage_2.pt")
-    with pytest.raises(UserError, match="stage_2"):
+    with pytest.raises(UserError, match=r"stage_2\.pt is not the network"):
         evaluated(folder)
 
 
