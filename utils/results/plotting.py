@@ -158,7 +158,7 @@ def bars(
             means, deviations = ([value[part] for value in values] for part in ("mean", "deviation"))
             error = {} if None in deviations else {"xerr": deviations, "capsize": 2.5}
             drawn = axes.barh(range(len(names)), means, **error)
-            axes.bar_label(drawn, fmt="%.3g", padding=2, fontsize=6.5)
+            axes.bar_label(drawn, fmt=lambda value: f"{value:#.3g}".rstrip("."), padding=2, fontsize=6.5)
             axes.set_xlabel(label)
             axes.grid(True, axis="x")
             axes.margins(x=0.22)
