@@ -47,8 +47,9 @@ def apply(images: Tensor, corner: Tensor, mirrored: Tensor, angle: Tensor) -> Te
     pixels[0] = 0
     torch.add(red, green, alpha=1 << 8, out=pixels[1:].view(count, -1)).add_(blue, alpha=1 << 16)
     picked = pixels.index_select(0, _source_pixels(corner, mirrored, angle, side).flatten())
-    # Each of the three bytes in its place over 255 in that place: the quotient is that of the byte and 255.
-    return (picked.view(count, 1, side, side) & white) / white
+    # Each of the three bytes in its place over 255 in that place: the quotient is that of the byte and 255. Divided in
+    # place, as every tensor of this size costs more to allocate than to compute.
+    return (picked.view(count, 1, side, side) & white).float().div_(white)
 
 
 def scaled(images: Tensor) -> Tensor:
