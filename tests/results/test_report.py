@@ -51,14 +51,14 @@ def test_the_tables_of_stage_two_show_every_stage_the_last_ones_errors_and_the_m
         ["told the task", "", "80.0", "70.0", "80.0", "90.0"],
         ["taken for another's", "", "11.0", "10.0", "11.0", "12.0"],
     ]
-    assert [value for _, value in rows_of(results, 1)] == ["65.0", "60.0", "80.0", "11.0", "15.0", "-15.0", "0.19 M"]
+    assert [value for _, value in rows_of(results, 1)] == ["65.0", "60.0", "80.0", "11.0", "15.0", "-15.0", "0.192 M"]
     alone = rows_of(examples.stage_two(tasks=1), 1)  # where there is nothing to forget
-    assert [value for _, value in alone][-3:] == ["–", "–", "64.0 k"]
+    assert [value for _, value in alone][-3:] == ["–", "–", "0.064 M"]
 
 
 def test_the_table_of_stage_one_shows_every_network_before_and_after():
     assert rows_of(examples.stage_one())[1] == [
-        *("3–5", "65.0", "63.0", "16-32-64-128", "8-16-32-64", "0.26 M", "64.0 k", "2.6 M", "0.6 M"),
+        *("3–5", "65.0", "63.0", "16-32-64-128", "8-16-32-64", "0.256 M", "0.064 M", "2.6 M", "0.6 M"),
         *("1 of 2", "15 s"),
     ]
     assert [row[:3] for row in rows_of(examples.sequence_one())] == [[name, "64.0", "–"] for name in examples.SEQUENCE]

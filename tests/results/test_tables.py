@@ -21,7 +21,7 @@ def test_a_table_is_markdown_with_columns_that_line_up():
     [
         ("last_accuracy", {76.44: "76.4", 100: "100.0", -0.04: "0.0", -12.34: "-12.3", None: None}),
         ("widths", {(8, 16, 32, 64): "8-16-32-64"}),
-        ("parameters", {11_173_962: "11.17 M", 100_000: "0.10 M", 77_900: "77.9 k", 321: "0.3 k"}),
+        ("parameters", {11_173_962: "11.17 M", 9_994_000: "9.994 M", 77_900: "0.078 M"}),
         ("flops", {35_123_456: "35.1 M", 999_940_000: "999.9 M", 999_960_000: "1.00 G", 1_113_000_000: "1.11 G"}),
         ("seconds", {4.24: "4.2 s", 9.96: "10 s", 59.6: "1 min 00 s", 185: "3 min 05 s", 3599.6: "1 h 00 min"}),
     ],
@@ -32,5 +32,5 @@ def test_a_cell_is_written_by_its_kind_and_its_size(kind, written):
 
 def test_a_mean_has_its_deviation_if_there_is_one():
     values = {"last": {"mean": 76.44, "deviation": 0.25}, "parameters": {"mean": 2_500_000, "deviation": None}}
-    assert tables.cells(values, *values) == ["76.4 ± 0.2", "2.50 M"]
+    assert tables.cells(values, *values) == ["76.4 ± 0.2", "2.500 M"]
     assert tables.cells({"forgetting": {"mean": None, "deviation": None}}, "forgetting") == [None]

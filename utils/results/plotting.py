@@ -75,7 +75,7 @@ def seen_accuracy(path: Path, runs: dict[str, dict], caption: str, pdf: bool = F
         axes.set(xlabel="classes seen", ylabel="test accuracy (%)")
         axes.locator_params(axis="x", integer=True)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, high - 10), high)  # a loss of a point or two is not to look like a cliff
+        axes.set_ylim(min(low, high - 10), high + 0.5)  # a loss of a point or two is not to look like a cliff
         axes.grid(True)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
         for axes in side:

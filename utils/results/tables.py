@@ -52,8 +52,8 @@ def widths(values: Sequence[int]) -> str:
 
 
 def parameters(number: float) -> str:
-    """Count of parameters in millions, ``11.17 M``, or below a tenth of one in thousands: ``77.9 k``."""
-    return f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number / 1e3:.1f} k"
+    """Count of parameters in millions: ``11.17 M``, and ``0.078 M`` with three decimals below ten."""
+    return f"{number / 1e6:.{2 if number >= 1e7 else 3}f} M"
 
 
 def flops(number: float) -> str:
