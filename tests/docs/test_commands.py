@@ -21,7 +21,8 @@ import train_EDE_Net
 from datasets import stand_ins
 from models import cost
 from utils.method import training
-from utils.running.options import OPTIONS, table
+from utils.running.command import options_table
+from utils.running.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
@@ -130,4 +131,4 @@ def test_every_command_runs(at_home, monkeypatch, capsys):
 @pytest.mark.parametrize(("marker", "sequence"), [("options", False), ("options of the sequence", True)])
 def test_the_tables_of_options_are_those_of_the_code(marker, sequence):
     page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
-    assert f"<!-- {marker} -->\n{table(sequence)}\n<!-- end of {marker} -->" in page, "put `options.table` there"
+    assert f"<!-- {marker} -->\n{options_table(sequence)}\n<!-- end of {marker} -->" in page, "put that there"

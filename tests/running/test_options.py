@@ -86,7 +86,7 @@ def test_home_is_expanded_in_every_root(monkeypatch):
 def test_a_printed_command_is_the_call_again(given):
     made = settings(given)
     call = {"split_list": [0, 5, 10], "split_type": "s0-t2", "prune": True, "mixmatch": False}
-    *_, text = shlex.split(options.command_line("train_classifier.py", "train_model", call, made))
+    *_, text = shlex.split(command.command_line("train_classifier.py", "train_model", call, made))
     parsed = command.parse_call(text, [train_classifier.train_model])
     assert {name: parsed.keywords.pop(name) for name in call} == call
     assert settings(parsed.keywords) == made

@@ -14,8 +14,9 @@ from datasets.batches import Batches, Part
 from datasets.memory import Memory
 from datasets.tasks import Task, data_sets
 from utils.method.stage_two import SubModels
+from utils.running.command import command_line
 from utils.running.errors import UserError
-from utils.running.options import Settings, command_line
+from utils.running.options import Settings
 from utils.running.run import Run
 
 

@@ -19,8 +19,9 @@ from utils.method.distill import distilled
 from utils.method.mixup import Objective, mixup
 from utils.method.training import Progress, Schedule
 from utils.running.artefact import Artefact, load_network, read_record
+from utils.running.command import command_line
 from utils.running.errors import UserError
-from utils.running.options import Settings, command_line
+from utils.running.options import Settings
 from utils.running.run import Run
 
 LWF_TEMPERATURE = 2.0  # Li & Hoiem 2016, section 3.2

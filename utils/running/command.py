@@ -1,4 +1,4 @@
-"""The command line of the entry scripts: one call of an entry function, parsed and never evaluated.
+"""The command line of the entry scripts: one call of an entry function, parsed and never evaluated; its help.
 
     python train_classifier.py 'train_model(split_type="s50-t5", prune=True)'
 
@@ -8,12 +8,14 @@ torch, which takes seconds: a mistake in the call is told at once.
 
 import ast
 import inspect
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from utils.running import console, options
 from utils.running.errors import Interrupted, UserError, one_line, told
@@ -114,9 +116,35 @@ def help_text(functions: Sequence[Callable], example: str, sequence: bool) -> st
         summary = (inspect.getdoc(function) or "").split("\n\n")[0]
         parts.append(f"  {_signature(function)}\n" + textwrap.indent(summary, "      "))
     parts.append(f"example:\n  python {script} '{example}'")
-    return "\n\n".join([*parts, "options, given by name:", options.table(sequence)])
+    return "\n\n".join([*parts, "options, given by name:", options_table(sequence)])
 
 
 def _signature(function: Callable) -> str:
     """The signature as a user types it: strings in double quotes, so that the whole can stand in single ones."""
     return function.__name__ + str(inspect.signature(function)).replace("'", '"')
+
+
+def options_table(sequence: bool = False) -> str:
+    """All options as a Markdown table: each recipe's default, what is accepted, and what it is for."""
+    recipes = options.RECIPES[:-1]
+    rows = [["option", *recipes, "accepts", "meaning"]]
+    for name in options.names(sequence):
+        paper, *others = (repr(options.value(name, recipe, sequence)).replace("'", '"') for recipe in recipes)
+        differing = [f"`{each}`" if each != paper else "" for each in others]
+        option = options.OPTIONS[name]
+        rows.append([f"`{name}`", f"`{paper}`", *differing, option.check.words, option.help])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(f"| {line} |" for line in [lines[0], " | ".join("-" * width for width in widths), *lines[1:]])
+
+
+def command_line(script: str, function: str, arguments: dict[str, Any], chosen: options.Settings) -> str:
+    """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
+    given = {
+        name: each
+        for name in options.names(chosen.sequence)
+        if (each := getattr(chosen, name)) != options.value(name, chosen.recipe, chosen.sequence)
+        and name not in ("restart", "dry_run")
+    }
+    call = f"{function}({', '.join(f'{name}={each!r}' for name, each in {**arguments, **given}.items())})"
+    return f"python {script} " + (shlex.quote(call) if '"' in call else "'{}'".format(call.replace("'", '"')))

@@ -7,7 +7,6 @@ its reading of what that document leaves open. Nothing here imports torch, so th
 import difflib
 import os
 import reprlib
-import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,7 +196,6 @@ OPTIONS: dict[str, Option] = {
 # fmt: on
 
 # The baselines, and what each is; all but "der" and "concatenate" see unlabelled images too, unless mixmatch=False.
-# What decides each is in `utils.method.baselines`.
 BASELINES = {
     "finetune": "one network, trained on the current task's labelled images",
     "replay": "one network, trained on the current task's labelled images and the exemplars of the old classes",
@@ -280,26 +278,3 @@ def path_of(name: str, value: object) -> Path:
     """The path that an argument names. Raises `UserError` if it is none."""
     require(name, str(value) if isinstance(value, os.PathLike) else value, TEXT)
     return Path(os.path.expanduser(value))
-
-
-def table(sequence: bool = False) -> str:
-    """All options as a Markdown table: each recipe's default, what is accepted, and what it is for."""
-    rows = [["option", *RECIPES[:-1], "accepts", "meaning"]]
-    for name in names(sequence):
-        paper, *others = (repr(value(name, recipe, sequence)).replace("'", '"') for recipe in RECIPES[:-1])
-        differing = [f"`{each}`" if each != paper else "" for each in others]
-        rows.append([f"`{name}`", f"`{paper}`", *differing, OPTIONS[name].check.words, OPTIONS[name].help])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(f"| {line} |" for line in [lines[0], " | ".join("-" * width for width in widths), *lines[1:]])
-
-
-def command_line(script: str, function: str, arguments: dict[str, Any], chosen: Settings) -> str:
-    """The shell command of a call: its `arguments`, and the options that differ from their recipe's defaults."""
-    given = {
-        name: getattr(chosen, name)
-        for name in names(chosen.sequence)
-        if name not in ("restart", "dry_run") and getattr(chosen, name) != value(name, chosen.recipe, chosen.sequence)
-    }
-    call = f"{function}({', '.join(f'{name}={each!r}' for name, each in {**arguments, **given}.items())})"
-    return f"python {script} " + (shlex.quote(call) if '"' in call else "'{}'".format(call.replace("'", '"')))
