@@ -10,7 +10,7 @@ EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", 
 
 
 def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, rehearsal_size=2000, **options):
-    """Trains and compresses the sub-models of all tasks of a data set's split, each on its own.
+    """Trains and compresses the sub-models of all tasks of a data set's split.
 
     Args:
         split_list: the tasks' borders in the class order, rising from 0, as [0, 10, …, 100]; may end early.
@@ -32,18 +32,20 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
     require_arguments(prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     if chosen.restart:  # a process cannot tell what is old from what another one has just written
         processes.require_one("restart=True begins anew")
+    if chosen.warm_epochs:
+        processes.require_one("with warm_epochs every task begins with the one before")
     from datasets.memory import Memory, random_orders  # torch takes seconds: after the call has been checked
     from utils.method import data, stage_one
     from utils.results import figures, report
 
     split = data.split(chosen, split_list, split_type)
     unlabelled, described = data.unlabelled(chosen) if mixmatch else (None, {})
-    mine, memory = processes.share(split.tasks), Memory(rehearsal_size)
+    mine, memory, network = processes.share(split.tasks), Memory(rehearsal_size), None
     with stage_one.begin(chosen, split, {"prune": prune, "mixmatch": mixmatch, **described}, rehearsal_size) as run:
         for task in run.each(split.tasks, "stage one, tasks"):
             if task in mine:
                 foreign = stage_one.foreign_images(chosen, memory, unlabelled)
-                network = stage_one.train_temporary(run, task, foreign)
+                network = stage_one.train_temporary(run, task, foreign, network if chosen.warm_epochs else None)
                 if prune:
                     stage_one.compress_by_distillation(run, task, foreign, network)
             # For `other_exemplars`, a function of the seed: every process goes through all tasks.

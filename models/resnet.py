@@ -139,6 +139,10 @@ class ResNet18(nn.Module):
         model.head.bias.copy_(head.bias[:-1] - head.bias[-1])
         return model
 
+    def begin_with(self, other: "ResNet18") -> None:
+        """Takes over what another network of these widths has learned, all but its head."""
+        self.load_state_dict({**other.state_dict(), **self.head.state_dict(prefix="head.")})
+
     def grow_head(self, classes: int, seed: int) -> None:
         """Gives the head so many more outputs: the old rows stay as they are, the new ones are a function of `seed`.
 

@@ -40,9 +40,16 @@ def root(options, without_figures, tmp_path_factory):
     return root
 
 
-def test_later_tasks_see_the_exemplars_of_stage_two_and_no_other_old_image(root, options, monkeypatch, tmp_path):
+def test_later_tasks_begin_with_the_network_before_and_see_the_exemplars_of_stage_two_and_no_other_old_image(
+    root, options, monkeypatch, tmp_path
+):
     trainings = noting_trainings(monkeypatch)
     train_classifier.train_model(**options(tmp_path))
+    before, record = (next(tmp_path.glob(f"*/model_{name}")) for name in ("0to2.pt", "2to4.json"))
+    before = checkpoint.load(before, ResNet18)
+    assert read_record(record)["made_from"]["begun with"] == before.meta["fingerprint"]
+    temporary = next(each.state for each in trainings if each.title == "task 2to4, training")
+    assert changed(before, temporary) == {"head.weight", "head.bias"}
     kept = EDENet.load(next(root.glob("EDE_Net_*")) / "stage_1.pt").meta["exemplars"]["images"]
     first, *_ = trainings
     assert len(first.batches.parts) == 2, "no task before, no exemplars"
@@ -83,7 +90,7 @@ def test_ablation_adds_one_after_the_other_and_goes_on(options, tmp_path, monkey
     small = options(tmp_path, epochs=1, finetune_epochs=1, seeds=[0])
     content = train_EDE_Net.ablation(**small)
     parts = [tuple(cell["parts"].values()) for cell in content["cells"] if cell["parts"]["stage two"]]
-    assert parts == [(*(place < count for place in range(5)), True) for count in range(6)]
+    assert parts == [(*(place < count for place in range(6)), True) for count in range(7)]
     whole = json.loads(next(tmp_path.glob("ablation_*/seed_0/*discriminant/EDE_Net_*/results.json")).read_text())
     assert content["cells"][-2]["last_accuracy"]["mean"] == whole["last_accuracy"]
     monkeypatch.setattr(training, "fit", None)  # nothing is trained again

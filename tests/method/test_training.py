@@ -74,9 +74,6 @@ def at_update(number, change, objective=supervised):
     return changing
 
 
-# --- accuracy
-
-
 def test_accuracy_is_correct_over_total_by_the_running_statistics_and_evaluating_changes_nothing(monkeypatch):
     monkeypatch.setattr(training, "EVALUATION_BATCH", 4)
     model, images = network().train(), pixels(10, 32)
@@ -86,9 +83,6 @@ def test_accuracy_is_correct_over_total_by_the_running_statistics_and_evaluating
     labels[8:] = (labels[8:] + 1) % 3  # wrong: the whole of the last batch
     assert accuracy(model.train(), Images(images, labels, labels)) == 80.0
     assert same_state(before, model)
-
-
-# --- which epoch is kept
 
 
 @pytest.mark.parametrize(("scores", "best"), [([50.0, 70.0, 70.0, 60.0], 2), ([0.0, 0.0], 1), ([9.0, 1.0], 0)])
@@ -109,9 +103,6 @@ def test_the_best_epoch_is_kept_and_the_later_one_among_equals(scores, best):
 def test_evaluations_come_every_so_many_epochs_and_at_each_of_the_last():
     planned = schedule(20, evaluate_every=5, evaluate_last=3)
     assert [epoch for epoch in range(20) if planned.evaluates(epoch)] == [4, 9, 14, 17, 18, 19]
-
-
-# --- optimisation
 
 
 def slow_training(model, planned):
@@ -169,9 +160,6 @@ def test_gradients_are_clipped_over_all_weights_together_and_bfloat16_is_of_the_
     trained(network(), None, None, at_update(2, infinitely_steep), schedule(amp="float16"), batches(2, size=32))
 
 
-# --- a loss that is no number
-
-
 def infinitely_steep(outcome):
     """The loss is finite, its gradient is not: the weights would not be, either."""
     edge = torch.zeros((), requires_grad=True) + 0 * outcome.logits.sum()
@@ -194,9 +182,6 @@ def test_a_loss_that_is_no_number_ends_it_says_where_and_keeps_the_last_good_tra
     saved = artefact.saved_training()
     assert (saved and saved["progress"]["epoch"]) == (None if epoch == 1 else epoch - 1)
     assert all(torch.isfinite(value).all() for value in (saved["model"] if saved else {}).values())
-
-
-# --- interruption
 
 
 def stop(outcome):

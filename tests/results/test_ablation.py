@@ -10,8 +10,9 @@ def test_cells_are_the_grid_or_the_additions_one_on_top_of_the_other():
     found = [[cell.options for cell in cells] for _, cells in ablation.grid(settings({}))]
     assert found == [[{"mixmatch": m, "prune": p} for p in (True, False)] for m in (True, False)]
     found = ablation.grid(settings({"recipe": "plus"}))
-    assert [classifiers for classifiers, _ in found] == ["faithful", "inherited", "inherited_other"]
-    assert [cell.options.get("other_weight") for _, cells in found for cell in cells] == [0.0] * 2 + [None] * 4
+    names = [classifiers for classifiers, _ in found]
+    assert names == ["faithful", "inherited", "inherited_warm", "inherited_warm_other"]
+    assert [cell.options.get("other_weight") for _, cells in found for cell in cells] == [0.0] * 3 + [None] * 4
     assert found[-1][1][-1].options == {}, "all additions"
 
 

@@ -83,6 +83,7 @@ def test_what_is_one_training_is_refused_under_torchrun(refusal, monkeypatch):
     monkeypatch.setattr("datasets.stand_ins.demo_options", None)  # refused before anything is drawn or trained
     for function, options in (
         (train_classifier.train_model, {"restart": True}),
+        (train_classifier.train_model, {"warm_epochs": 1}),
         (train_EDE_Net.train_model, {}),
         (train_EDE_Net.baseline, {"kind": "replay"}),
         (train_EDE_Net.demo, {}),

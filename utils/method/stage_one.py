@@ -43,7 +43,7 @@ def begin(settings: Settings, split: Split, arguments: dict[str, Any], rehearsal
             raise UserError(f'exemplars="{settings.exemplars}" is known after stage two only: give other_exemplars=0')
         require_room(rehearsal_size, split.bounds[-2])
         arguments = {**arguments, "rehearsal_size": rehearsal_size}
-    deciding = settings.deciding("run", "update", "network", "mixmatch", "other", "choice", "compression")
+    deciding = settings.deciding("run", "update", "network", "start", "mixmatch", "other", "choice", "compression")
     configuration = {**split.configuration, **arguments, "recipe": settings.recipe, **deciding}
     return Run(folder(settings, split, arguments["mixmatch"]), settings, configuration, siblings="classifier_*")
 
@@ -72,14 +72,23 @@ def foreign_images(settings: Settings, memory: Memory, unlabelled: Images | None
     return Foreign(unlabelled, exemplars, size, other=unlabelled is not None or exemplars is not None)
 
 
-def train_temporary(run: Run, task: Task, foreign: Foreign) -> Artefact:
-    """Trains the task's temporary ResNet-18, `model_<task>`, with MixMatch where there are unlabelled images."""
+def train_temporary(run: Run, task: Task, foreign: Foreign, before: Artefact | None = None) -> Artefact:
+    """Trains the task's temporary ResNet-18, `model_<task>`, with MixMatch where there are unlabelled images.
+
+    It begins with fresh weights, or for `warm_epochs` with those of the network `before`, all but the head's.
+    """
     settings = run.settings
-    artefact = run.artefact(model_name(task, compressed=False), made_from(task, foreign, settings))
+    wanted, epochs = made_from(task, foreign, settings), settings.epochs
+    if before is not None:
+        wanted |= {**settings.deciding("start"), "begun with": before.fingerprint}
+        epochs = settings.warm_epochs
+    artefact = run.artefact(model_name(task, compressed=False), wanted)
     if not artefact.done:
         model = fresh(task, task.num_classes + foreign.other, settings.widths, settings.seed, "temporary")
+        if before is not None:
+            model.begin_with(before.load(ResNet18))
         loss = objective(task.num_classes, foreign, settings)
-        train(artefact, task, foreign, model, loss, Schedule(settings, settings.epochs, settings.lr), "training")
+        train(artefact, task, foreign, model, loss, Schedule(settings, epochs, settings.lr), "training")
     return artefact
 
 

@@ -66,8 +66,9 @@ class Option(NamedTuple):
 
     Attributes:
         decides: what it has a say in: "run", everything; "update", each training's steps; "network", stage one's
-            trainings; "mixmatch", "other", "choice" of epochs, "compression", "memory", "finetune" or "prediction";
-            "data", the images, which have fingerprints; "" for what changes no result but for the last digits.
+            trainings, and how they "start"; "mixmatch", "other", "choice" of epochs, "compression", "memory",
+            "finetune" or "prediction"; "data", the images, which have fingerprints; "" for what changes no result but
+            for the last digits.
         recipes: the values that differ from `default`, by recipe ("-" written as "_"), of "demo" from those of "cpu",
             of "cpu-plus" from those of "cpu", then "plus"; `seq` and `seq_…` are those of the sequence of data sets.
         sequence: whether it has a meaning there.
@@ -117,7 +118,7 @@ OPTIONS: dict[str, Option] = {
     "widths": option((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
                 cpu=(16, 32, 64, 128), demo=(8, 16, 32, 64),
                 seq=(64, 128, 128, 128), seq_cpu=(16, 32, 32, 32), seq_demo=(8, 16, 16, 16)),
-    "epochs": option(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=54, demo=20,
+    "epochs": option(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=80, demo=20,
                 seq=150, seq_cpu=15, seq_demo=6),
     "batch_size": option(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
     "lr": option(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (method description)",
@@ -127,6 +128,9 @@ OPTIONS: dict[str, Option] = {
     "validation_fraction": option(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
     "padding": option(4, whole(0, 256), "update", "zero padding of the random crop, everywhere"),
     "rotation": option(5.0, number(0, 180), "network", "random rotation in stage one, ± degrees"),
+
+    "warm_epochs": split_only(0, whole(0, 100_000), "start", "above 0: stage one's networks after the first begin "
+        "with the weights of the task before's, for so many epochs", plus=200, cpu_plus=44),
 
     # MixMatch: Berthelot et al. 2019, section 4.1, except lambda_u (there 75 for CIFAR-10; at 10 it holds the short
     # training of "cpu" back: 77 % instead of 85 % on the first task).
@@ -141,7 +145,7 @@ OPTIONS: dict[str, Option] = {
     "other_weight": split_only(0.0, number(0, 1000), "other", 'above 0: foreign images are "other", unlabelled ones '
         "with this weight in the loss, in place of MixMatch", plus=0.5),
     "other_exemplars": split_only(0, whole(0, 65_536), "other", 'exemplars of the tasks before in every batch, as '
-        '"other"', plus=32, cpu_plus=16),
+        '"other"', plus=16, cpu_plus=8),
 
     # Compression and distillation.
     "percent": split_only(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold",
@@ -177,7 +181,7 @@ OPTIONS: dict[str, Option] = {
     # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
     "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False),
     "finetune_distillation": option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
-        "networks as they were before it", plus=3.0, seq_plus=3.0),
+        "networks as they were before it", plus=10.0, seq_plus=3.0),
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
         plus=True),
     "discriminant": split_only(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all "
