@@ -45,7 +45,10 @@ SHORT = {
     "device": "cpu",
     "amp": "off",
 }
-RECIPES = {"image_size": dict.fromkeys(("paper", "plus", "cpu", "cpu_plus", "demo"), 16)}  # not in the sequence
+RECIPES = {
+    "image_size": dict.fromkeys(("paper", "plus", "cpu", "cpu_plus", "demo"), 16),  # not in the sequence
+    "warm_epochs": {"plus": 1},
+}
 
 
 @pytest.fixture
