@@ -40,7 +40,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
     require_arguments(prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     processes.require_one()
     from datasets.memory import Memory
-    from utils.method import data, discriminant, stage_two
+    from utils.method import data, stage_two
 
     split, memory = data.split(chosen, split_list, split_type, rehearsal_size), Memory(rehearsal_size)
     submodels = stage_two.submodels_of(chosen, split, prune, mixmatch, rehearsal_size)
@@ -54,8 +54,6 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
             if task.index > 0:
                 stages.finetune(net, stage_two.balanced_batches(run, memory, task))
             stage_two.remember(run, net, memory, task)
-            if task.index > 0 and chosen.discriminant:
-                discriminant.add(net, memory, chosen.discriminant)
             stages.save(net, split.tasks[: task.index + 1])
         return conclude(stages, submodels.record(split.tasks[-1])["configuration"])
 

@@ -1,6 +1,6 @@
 """EDE-Net: one sub-model per task, joined at the output layer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ class EDENet(nn.Module):
     Attributes:
         submodels: the tasks' ResNet-18s, in the order of the tasks.
         flip_average: whether in evaluation mode the logits are the mean over the image and its mirror image.
-        discriminant: in evaluation mode, a linear layer over the features of every residual stage whose outputs are
-            added to the logits; or None. See `utils.method.discriminant`.
         meta: what its file says besides (class names and order, exemplars, configuration); empty for a network that
             was not loaded from a file.
     """
@@ -32,7 +30,6 @@ class EDENet(nn.Module):
         super().__init__()
         self.submodels = nn.ModuleList(submodels)
         self.flip_average = flip_average
-        self.discriminant: nn.Linear | None = None
         self.meta: dict = {}
 
     @property
@@ -48,31 +45,21 @@ class EDENet(nn.Module):
         return [submodel.widths for submodel in self.submodels]
 
     def grow(self, submodel: ResNet18) -> None:
-        """Joins the next task's sub-model. A discriminant of the tasks before goes."""
+        """Joins the next task's sub-model."""
         self.submodels.append(submodel)
-        self.discriminant = None
 
-    def features(self, x: Tensor, every_stage: bool = False) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """The sub-models' features side by side, see `ResNet18.features`."""
-        return torch.cat([submodel.features(x, every_stage) for submodel in self.submodels], dim=1)
+        return torch.cat([submodel.features(x) for submodel in self.submodels], dim=1)
 
     def logits(self, x: Tensor) -> Tensor:
         """The logits of the images as they are."""
-        if self.training or self.discriminant is None:
-            return torch.cat([submodel(x) for submodel in self.submodels], dim=1)
-        features = [submodel.features(x, every_stage=True) for submodel in self.submodels]
-        logits = [
-            submodel.head(own[:, -submodel.widths[-1] :])
-            for submodel, own in zip(self.submodels, features, strict=True)
-        ]
-        return torch.cat(logits, dim=1) + self.discriminant(torch.cat(features, dim=1))
-
-    def averaged(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """`function` of the images; with `flip_average` its mean over them and their mirror images."""
-        return (function(x) + function(x.flip(3))) / 2 if self.flip_average else function(x)
+        return torch.cat([submodel(x) for submodel in self.submodels], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.logits(x) if self.training else self.averaged(self.logits, x)
+        if self.flip_average and not self.training:
+            return (self.logits(x) + self.logits(x.flip(3))) / 2
+        return self.logits(x)
 
     def train_only(self, part: str) -> None:
         """Freezes everything but the linear "heads", or the "late" half: the last two residual stages and the heads.
@@ -98,7 +85,6 @@ class EDENet(nn.Module):
             "widths": [list(widths) for widths in self.widths],
             "classes_per_task": self.classes_per_task,
             "flip_average": self.flip_average,
-            "discriminant": self.discriminant is not None,
         }
 
     @classmethod
@@ -107,10 +93,7 @@ class EDENet(nn.Module):
         if missing := {"class_names", "tasks", "image_size", "exemplars", "configuration"} - content.keys():
             raise ValueError(f"without {', '.join(sorted(missing))}")
         described = zip(content["classes_per_task"], content["widths"], strict=True)
-        net = cls([ResNet18(classes, widths) for classes, widths in described], content.get("flip_average", False))
-        if content.get("discriminant"):
-            net.discriminant = nn.Linear(sum(map(sum, net.widths)), net.num_classes)
-        return net
+        return cls([ResNet18(classes, widths) for classes, widths in described], content["flip_average"])
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> "EDENet":

@@ -97,20 +97,14 @@ class ResNet18(nn.Module):
                 # He et al. 2015, arXiv 1502.01852, section 2.2: variance kept through ReLU, backward.
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def features(self, x: Tensor, every_stage: bool = False) -> Tensor:
-        """Images [B, 3, H, W] -> the globally averaged features before the head, [B, widths[3]].
-
-        With `every_stage`, those of all residual stages side by side, which end with these: [B, sum of the widths].
-        """
+    def features(self, x: Tensor) -> Tensor:
+        """Images [B, 3, H, W] -> the globally averaged features before the head, [B, widths[3]]."""
         # Images are three planes: quicker to normalise than pixels of three values. What the stem makes of them is in
         # the layout of its weights.
         x = F.relu(self.stem_bn(self.stem((x - self.mean) / self.std)), inplace=True)
-        averaged = []
         for stage in self.stages:
             x = stage(x)
-            if every_stage:
-                averaged.append(x.mean(dim=(2, 3)))
-        return torch.cat(averaged, dim=1) if every_stage else x.mean(dim=(2, 3))
+        return x.mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

@@ -44,19 +44,12 @@ def test_what_is_not_trained_is_frozen_batch_norm_statistics_included(part):
     assert all(module.training for module in net.train().modules()), "and thawed they train again"
 
 
-def test_flip_average_and_discriminant_are_of_the_file_and_of_evaluation_alone(tmp_path):
+def test_flip_averaging_is_of_the_file_and_of_evaluation_alone(tmp_path):
     plain, net = joined(3, 2), joined(3, 2)
-    net.discriminant = nn.Linear(2 + 3 + 4 + 5 + 2 + 3 + 4 + 6, 5)
-    features = plain.features(IMAGES, every_stage=True)
-    torch.testing.assert_close(features[:, 9:14], plain.submodels[0].features(IMAGES))
-    torch.testing.assert_close(net(IMAGES), plain(IMAGES) + net.discriminant(features))
     straight, mirrored, net.flip_average = net(IMAGES), net(IMAGES.flip(3)), True
     assert torch.equal(net(IMAGES), (straight + mirrored) / 2), "the mean over an image and its mirror image"
     assert torch.equal(checkpoint.load(written(tmp_path / "stage_2.pt", net), EDENet)(IMAGES), net(IMAGES))
     assert torch.equal(net.train()(IMAGES), plain.train()(IMAGES))
-    net.flip_average = False
-    net.eval().grow(network(2, seed=5))
-    assert torch.equal(net(IMAGES)[:, :5], plain.eval()(IMAGES)), "the discriminant goes when the next task joins"
 
 
 # --- files

@@ -12,7 +12,7 @@ def test_cells_are_the_grid_or_the_additions_one_on_top_of_the_other():
     found = ablation.grid(settings({"recipe": "plus"}))
     names = [classifiers for classifiers, _ in found]
     assert names == ["faithful", "inherited", "inherited_warm", "inherited_warm_other"]
-    assert [cell.options.get("other_weight") for _, cells in found for cell in cells] == [0.0] * 3 + [None] * 4
+    assert [cell.options.get("other_weight") for _, cells in found for cell in cells] == [0.0] * 3 + [None] * 3
     assert found[-1][1][-1].options == {}, "all additions"
 
 

@@ -11,14 +11,13 @@ from utils.running import storage
 from utils.running.console import show
 from utils.running.options import OPTIONS, Settings
 
-# What the recipes with "plus" add to the faithful method, each by its options; the last three are of stage two.
+# What the recipes with "plus" add to the faithful method, each by its options; the last two are of stage two.
 ADDITIONS = {
     "inherited": ("inherit",),
     "warm": ("warm_epochs",),
     "other": ("other_weight", "other_exemplars"),
     "distilled": ("finetune_distillation", "finetune_mixup", "finetune"),
     "flipped": ("flip_average",),
-    "discriminant": ("discriminant",),
 }
 
 

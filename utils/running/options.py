@@ -184,8 +184,6 @@ OPTIONS: dict[str, Option] = {
         "networks as they were before it", plus=10.0, seq_plus=3.0),
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
         plus=True),
-    "discriminant": split_only(0.0, number(0, 1000), "finetune", "stage two: weight of a linear discriminant over all "
-        "features, added to the logits in the end", plus=0.2),
 
     # How it is run.
     "evaluate_every": option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
