@@ -1,8 +1,8 @@
 """The CIFAR archives' pickles: dictionaries of text, numbers, lists and NumPy arrays, written by Python 2.
 
-A pickle can name any function and have it called. Here a name gives one of the few classes below, which do nothing but
-look at what they are given, and of the pickle machine's steps only those are known that such dictionaries need. So
-nothing that a file says runs code or reserves memory that the file does not fill.
+A pickle can name any function and have it called. Here nothing is called: what it wants to have called is only listed,
+with its arguments and what is set on it. Of the pickle machine's steps only those are known that such dictionaries
+need. So nothing that a file says runs code or reserves memory that the file does not fill.
 """
 
 import io
@@ -21,16 +21,26 @@ STEPS = (
 def loads(data: bytes) -> dict[str, Any]:
     """The dictionary in a pickle, with keys as str whether they were written as Python 2's str, bytes or str.
 
-    Values: int, bytes or str (as written), list, and numpy.ndarray (read-only).
+    Values: int, bytes or str, list; and for an object a list [name, arguments, state].
 
-    Raises: ValueError if the pickle is damaged, names anything but the archives' few NumPy types, or holds no
-        dictionary.
+    Raises: ValueError if the pickle is damaged, or holds no dictionary.
     """
     try:
-        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-        return {key: value.array if isinstance(value, _Array) else value for key, value in content.items()}
+        return {**_Unpickler(io.BytesIO(data), encoding="bytes").load()}
     except Exception as error:  # whatever a step raises that does not find what it needs
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def array(made: list) -> np.ndarray:
+    """The array of bytes, read-only, that such a list stands for. Raises: ValueError or TypeError for another object.
+
+    Its state is (version, shape, dtype, whether in Fortran order, content).
+    """
+    _, _, (_, shape, (_, (kind, *_), *_), fortran, content) = made
+    if text(kind) != "u1":
+        raise ValueError("no array of bytes")
+    content = content.encode("latin-1") if isinstance(content, str) else content
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
 
 
 def text(value: str | bytes) -> str:
@@ -49,40 +59,17 @@ class _Dict(dict):
         super().__setitem__(text(key), value)
 
 
-class _Type:
-    """numpy.dtype: its state begins with a version and the byte order."""
-
-    def __init__(self, code: str | bytes, *_: Any) -> None:
-        self.code = text(code)
-
-    def __setstate__(self, state: tuple) -> None:
-        self.code = text(state[1]) + self.code
-
-
-class _Array:
-    """numpy.ndarray: its state is (version, shape, dtype, whether in Fortran order, the numbers' bytes)."""
-
-    def __init__(self, *_: Any) -> None: ...
-
-    def __setstate__(self, state: tuple) -> None:
-        _, shape, kind, fortran, numbers = state
-        if not isinstance(kind, _Type) or not isinstance(numbers, bytes):
-            raise TypeError("an array of something else than numbers")
-        self.array = np.frombuffer(numbers, kind.code).reshape(shape, order="F" if fortran else "C")
-
-
 class _Unpickler(pickle._Unpickler):  # the one in Python, whose steps can be chosen and whose memo is no table
     dispatch = {step: pickle._Unpickler.dispatch[step] for step in (getattr(pickle, name)[0] for name in STEPS.split())}
     dispatch[pickle.EMPTY_DICT[0]] = lambda self: self.append(_Dict())
 
-    def find_class(self, module: str, name: str) -> Any:
-        match f"{module.replace('_core', 'core')}.{name}":
-            case "numpy.core.multiarray._reconstruct":
-                return _Array
-            case "numpy.ndarray":
-                return None
-            case "numpy.dtype":
-                return _Type
-            case "_codecs.encode":  # so Python 3 writes bytes by protocol 2; a new function each time
-                return lambda characters, codec: characters.encode("latin-1")
-        raise pickle.UnpicklingError(f"{module[:40]}.{name[:40]} has no place in image data")
+    def find_class(self, module: str, name: str) -> str:
+        return name
+
+    def called(self) -> None:
+        name, arguments = self.stack[-2:]
+        # By _codecs.encode Python 3 writes bytes in protocol 2: they stay text.
+        self.stack[-2:] = [arguments[0] if name == "encode" else [name, arguments]]
+
+    dispatch[pickle.REDUCE[0]] = called
+    dispatch[pickle.BUILD[0]] = pickle._Unpickler.load_append
