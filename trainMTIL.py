@@ -9,7 +9,7 @@ python trainMTIL.py 'predict("digit.png", checkpoint="checkpoints/MTIL/EDE_Net_r
 from utils.results.evaluate import evaluate
 from utils.results.predict import predict
 from utils.running import command, processes
-from utils.running.options import require_arguments, settings
+from utils.running.options import settings
 
 SEQUENCE = ["MNIST", "SVNH", "cifar10"]
 EXAMPLE = 'train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)'
@@ -28,16 +28,17 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     Returns: the results of all data sets trained so far, as written to `MTIL/classifier_resnet18/results.json`; of a
         dry run the trainings and their seconds.
     """
-    chosen = settings({"batch_size": batch_size, **options}, sequence=True)
-    require_arguments(num_class=num_class)
+    chosen = settings({"batch_size": batch_size, **options}, sequence=True, num_class=num_class)
     from utils.method import sequence, stage_one
     from utils.results import figures, report
+    from utils.running.run import Run
 
     names = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type])
     results = None
     for name in processes.share(names):
         tasks = sequence.tasks(chosen, [name], num_class)
-        with sequence.begin_classifier(chosen, tasks, dataset=name, num_class=num_class) as run:
+        configuration = sequence.configuration(chosen, tasks, "network", "choice", dataset=name, num_class=num_class)
+        with Run(sequence.folder(chosen, "classifier"), chosen, configuration, own=[f"model_{name}"]) as run:
             for task in run.each(tasks, "stage one, data sets"):
                 stage_one.train_temporary(run, task, stage_one.Foreign())
             results = report.sequence_one(run.recorded("model_*").values())
@@ -56,22 +57,24 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
     Returns: the results of all networks so far, as written to `MTIL/EDE_Net_resnet18/results.json`; of a dry run the
         trainings and their seconds.
     """
-    chosen = settings({"finetune_batch_size": batch_size, **options}, sequence=True)
-    require_arguments(num_per_class=num_per_class)
+    chosen = settings({"finetune_batch_size": batch_size, **options}, sequence=True, num_per_class=num_per_class)
     processes.require_one()
     from datasets.memory import Memory
     from utils.method import sequence, stage_two
     from utils.results import figures, report
+    from utils.running.run import Run
 
     names = sequence.known_names(data_list, least=2)
     tasks, memory = sequence.tasks(chosen, names, num_per_class=num_per_class), Memory(per_class=num_per_class)
     submodels = sequence.submodels_of(chosen)
     own = [f"model_{'_'.join(names[:count])}_{num_per_class}" for count in range(1, len(names) + 1)]
-    with sequence.begin(chosen, own) as run:
+    arguments = {"num_per_class": num_per_class, "selection": chosen.selection}
+    with Run(sequence.folder(chosen, "EDE_Net"), chosen, {}, own) as run:
         stages = stage_two.Stages(run, memory)
         for task in run.each(tasks, "stage two, data sets"):
             joined = tasks[: task.index + 1]
-            run.configuration = sequence.joined_configuration(chosen, joined, num_per_class)
+            arguments["data_list"] = [each.name for each in joined]
+            run.configuration = sequence.configuration(chosen, joined, "finetune", **arguments)
             if stages.begin(task, stage_two.made_from(chosen, task, submodels, memory), own[task.index]).done:
                 continue
             net, updates = stages.resume(), 0

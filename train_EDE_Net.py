@@ -20,7 +20,7 @@ from utils.results.evaluate import evaluate
 from utils.results.predict import predict
 from utils.running import command, processes
 from utils.running.errors import UserError
-from utils.running.options import require_arguments, settings
+from utils.running.options import settings
 
 EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", rehearsal_size=2000)'
 
@@ -36,8 +36,7 @@ def train_model(split_list=None, split_type=None, prune=True, rehearsal_size=200
 
     Returns: the results, as written to `EDE_Net_<dataset>_<split_type>_resnet18_rehearsal_<size>/results.json`.
     """
-    chosen = settings(options)
-    require_arguments(prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    chosen = settings(options, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     processes.require_one()
     from datasets.memory import Memory
     from utils.method import data, stage_two
@@ -67,7 +66,7 @@ def conclude(stages, classifiers=None):
     from utils.results import figures, report
 
     run = stages.run
-    results = report.stage_two(run.configuration, stages.results, classifiers)
+    results = report.stage_two(run.configuration, [stage.results for stage in stages.artefacts], classifiers)
     figures.exemplars_kept(stages, run.folder / "exemplars", report.title(results))
     return run.finish(results, report.table(results), figures.stage_two)
 
@@ -85,8 +84,7 @@ def baseline(kind, split_list=None, split_type=None, prune=True, rehearsal_size=
     Returns: the results, as written to
         `baseline_<kind>_<dataset>_<split_type>_resnet18[_mixmatch][_rehearsal_<size>]/results.json`.
     """
-    chosen = settings(options)
-    require_arguments(kind=kind, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    chosen = settings(options, kind=kind, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     processes.require_one()
     from utils.method import data, stage_two
     from utils.method.baselines import Baseline
@@ -121,8 +119,7 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
     """
     for name in {"seed", "classifier_root"} & options.keys():
         raise UserError(f"ablation() sets {name} itself: give seeds=[…] or checkpoint_root")
-    chosen = settings(options)
-    require_arguments(rehearsal_size=rehearsal_size, seeds=seeds)
+    chosen = settings(options, rehearsal_size=rehearsal_size, seeds=seeds)
     from utils.results import ablation as parts
 
     folder, grid = parts.folder(chosen, split_list, split_type, rehearsal_size), parts.grid(chosen)
@@ -136,7 +133,7 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
                 roots = {"classifier_root": classifiers, "checkpoint_root": str(root / cell.name)}
                 train_model(**{**here, **cell.options, **roots})
                 baseline("concatenate", **{**here, **cell.options, **roots})
-    return None if chosen.dry_run else parts.collect(folder, seeds, [cell for _, cells in grid for cell in cells])
+    return None if chosen.dry_run else parts.write(folder, seeds, [cell for _, cells in grid for cell in cells])
 
 
 def demo(**options):

@@ -4,7 +4,7 @@ python train_classifier.py 'train_model(split_type="s0-t10", prune=True, mixmatc
 """
 
 from utils.running import command, processes
-from utils.running.options import require_arguments, settings
+from utils.running.options import settings
 
 EXAMPLE = 'train_model(split_list=[0, 20, 40, 60, 80, 100], split_type="s0-t5", prune=True, mixmatch=True)'
 
@@ -28,17 +28,16 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
 
     Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
-    chosen = settings(options)
-    require_arguments(prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
+    chosen = settings(options, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
     if chosen.restart:  # a process cannot tell what is old from what another one has just written
         processes.require_one("restart=True begins anew")
     if chosen.warm_epochs:
         processes.require_one("with warm_epochs every task begins with the one before")
-    from datasets.memory import Memory, random_orders  # torch takes seconds: after the call has been checked
-    from utils.method import data, stage_one
+    from datasets.memory import Memory  # torch takes seconds: after the call has been checked
+    from utils.method import compression, data, stage_one
     from utils.results import figures, report
 
-    split = data.split(chosen, split_list, split_type)
+    split = data.split(chosen, split_list, split_type, rehearsal_size)
     unlabelled, described = data.unlabelled(chosen) if mixmatch else (None, {})
     mine, memory, network = processes.share(split.tasks), Memory(rehearsal_size), None
     with stage_one.begin(chosen, split, {"prune": prune, "mixmatch": mixmatch, **described}, rehearsal_size) as run:
@@ -47,9 +46,9 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
                 foreign = stage_one.foreign_images(chosen, memory, unlabelled)
                 network = stage_one.train_temporary(run, task, foreign, network if chosen.warm_epochs else None)
                 if prune:
-                    stage_one.compress_by_distillation(run, task, foreign, network)
+                    compression.compress(run, task, foreign, network)
             # For `other_exemplars`, a function of the seed: every process goes through all tasks.
-            memory.add(task, random_orders(task, chosen.seed, memory.share(task.last)))
+            memory.add(task, chosen.seed)
         found = stage_one.results_of(run, split.tasks, prune)
         if found is None:
             return run.console.say("the other processes of this job are still at work; the last one writes the results")

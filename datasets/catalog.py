@@ -12,7 +12,6 @@ from os import PathLike
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torchvision import datasets as official
 from torchvision.transforms.v2 import functional
 
@@ -72,8 +71,7 @@ CATALOG: dict[str, Entry] = {
     ),
 }
 
-# Images that are resized at once: where PyTorch has no resize of bytes, it makes floats of them.
-RESIZED_AT_ONCE = 1024
+RESIZED_AT_ONCE = 1024  # images: where PyTorch has no resize of bytes, it makes floats of them
 
 
 def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) -> ImageSet:
@@ -95,15 +93,8 @@ def load(name: str, root: str | PathLike[str], part: str, image_size: int = 32) 
     entry, root = CATALOG[name], Path(os.path.expanduser(root))
     paths, drawn = files.files_of(root, entry.parts, "train" if part == "unlabeled" else part, entry.download)
     images, labels, class_names = entry.read(paths)
-    images, labels = _resized(torch.from_numpy(images), image_size), torch.from_numpy(labels)
+    images, labels = torch.from_numpy(images), torch.from_numpy(labels)
+    if image_size != 32:
+        parts = images.split(RESIZED_AT_ONCE)
+        images = torch.cat([functional.resize(some, [image_size, image_size], antialias=True) for some in parts])
     return ImageSet(name, images, labels, class_names, entry.mean, entry.std, entry.mirror, drawn)
-
-
-def _resized(images: Tensor, size: int) -> Tensor:
-    """uint8 [N, 3, H, W] -> uint8 [N, 3, size, size]; the very images where they have that size."""
-    if images.shape[2:] == (size, size):
-        return images
-    found = images.new_empty((len(images), 3, size, size))
-    for some, place in zip(images.split(RESIZED_AT_ONCE), found.split(RESIZED_AT_ONCE), strict=True):
-        place.copy_(functional.resize(some, [size, size], antialias=True))
-    return found

@@ -1,6 +1,6 @@
 """The exemplar memory: images chosen once, later only shortened from the end of each class's list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,19 +8,7 @@ from torch import Tensor
 
 from datasets.images import Images, joined
 from datasets.tasks import Task
-from utils.running.errors import UserError
 from utils.running.randomness import generator
-
-
-def random_orders(task: Task, seed: int, count: int) -> list[list[int]]:
-    """For each class of a task that has begun, the first `count` of a random order of its images, a function of seed
-    and class: any beginning is a uniform sample."""
-    orders = []
-    for label, key in enumerate(task.class_keys, start=task.first):
-        images = int((task.train.labels == label).sum())
-        order = torch.randperm(images, generator=generator("cpu", seed, "exemplars", *key))
-        orders.append(order[:count].tolist())
-    return orders
 
 
 def herding_order(features: Tensor, count: int) -> list[int]:
@@ -49,26 +37,31 @@ class Memory:
     Args:
         size: exemplars in all, shared evenly by the classes seen.
         per_class: exemplars of each class, in place of a size.
-        classes: for each global label its exemplars.
     """
 
-    def __init__(self, size: int = 0, per_class: int | None = None, classes: Sequence[Images] = ()):
+    def __init__(self, size: int = 0, per_class: int | None = None):
         self.size, self.per_class = size, per_class
-        self.classes = list(classes)
+        self.classes: list[Images] = []  # for each global label its exemplars
 
     def share(self, classes: int) -> int:
         """Exemplars a class when so many classes have been seen."""
         return self.size // classes if self.per_class is None else self.per_class
 
-    def add(self, task: Task, orders: Sequence[Sequence[int]]) -> None:
-        """Remembers the classes of a task that has begun, the next one, and shortens every list to its new share.
+    def add(self, task: Task, seed: int, features: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Remembers the classes of the next task, each chosen once, and shortens every list to its new share.
 
-        `orders` are, for each of its classes by label, positions among that class's images, most wanted first.
+        Args:
+            seed: of the choice at random, of which any beginning is a uniform sample; a function of seed and class.
+            features: of images [N, 3, H, W], [N, D]: the choice is by herding on these instead.
         """
-        for label, order in zip(range(task.first, task.last), orders, strict=True):
+        share = self.share(task.last)
+        for label, key in enumerate(task.class_keys, start=task.first):
             of_class = task.train.select(task.train.labels == label)
-            self.classes.append(of_class.select(torch.tensor(order, dtype=torch.int64)))
-        share = self.share(len(self.classes))
+            if features is None:
+                order = torch.randperm(len(of_class), generator=generator("cpu", seed, "exemplars", *key))[:share]
+            else:
+                order = torch.tensor(herding_order(features(of_class.images), share), dtype=torch.int64)
+            self.classes.append(of_class.select(order))
         self.classes = [images.select(torch.arange(min(share, len(images)))) for images in self.classes]
 
     def images(self, first: int = 0, last: int | None = None) -> Images:
@@ -86,12 +79,3 @@ class Memory:
         """Takes up what `state_dict` gave, of so many classes seen."""
         kept = Images(**state).to("cpu") if state else None
         self.classes = [kept.select(kept.labels == label) for label in range(classes)] if state else []
-
-
-def require_room(size: int, classes: int) -> None:
-    """Raises `UserError` if `size` leaves no exemplar for each of `classes` old classes."""
-    if size < classes:
-        raise UserError(
-            f"rehearsal_size={size} is less than one exemplar for each of {classes} old classes: "
-            f"expected at least {classes}"
-        )

@@ -9,11 +9,11 @@ import re
 import reprlib
 from collections.abc import Sequence
 from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 
 from utils.running.errors import UserError
+from utils.running.options import require_arguments
 
 
 def split_type_of(split_list: Sequence[int]) -> str:
@@ -27,7 +27,7 @@ def split_type_of(split_list: Sequence[int]) -> str:
 
 
 def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_classes: int = 100) -> list[int]:
-    """Bounds of the tasks, from a split list, a split type, or both: a new list of Python integers.
+    """Bounds of the tasks, from a split list, a split type, or both; with neither those of "s0-t10".
 
     A type alone stands for all classes of the data, the tasks after the first equal. A list may end before the data's
     last class and its tasks may differ in size. Given both, they must agree in the number of tasks and, unless the type
@@ -37,34 +37,28 @@ def resolve_split(split_list: Sequence[int] | None, split_type: str | None, num_
         split_list: at least two integers that rise strictly from 0 to at most `num_classes`, or None.
         split_type: "sA-tB", or None; `split_type_of` then names the list.
 
-    Raises: `UserError` if the list or the type is not as above, they disagree, or both are None.
+    Raises: `UserError` if the list or the type is not as above, or they disagree.
     """
+    require_arguments(split_list=split_list, split_type=split_type)
+    first, later = map(int, re.findall("[0-9]+", split_type or "s0-t10"))
     if split_list is None:
-        first, later = _numbers(split_type)
         rest = num_classes - first
         fitting = [tasks for tasks in range(1, rest + 1) if rest % tasks == 0]
         if later not in fitting:
             raise UserError(
-                f'split_type="{split_type}" cannot cut the data\'s {num_classes} classes into equal tasks after the '
-                f"first: use a number of tasks out of {', '.join(map(str, fitting)) or 'none: begin with fewer'}, or "
-                f"give a split_list"
+                f'split_type="s{first}-t{later}" cannot cut the data\'s {num_classes} classes into equal tasks after '
+                f"the first: use a number of tasks out of {', '.join(map(str, fitting)) or 'none: begin with fewer'}, "
+                f"or give a split_list"
             )
         return ([0] if first else []) + list(range(first, num_classes + 1, rest // later))
-    bounds = _integers("split_list", split_list)
-    if len(bounds) < 2 or bounds[0] != 0 or any(after <= before for before, after in pairwise(bounds)):
-        raise UserError(
-            f"split_list is {reprlib.repr(bounds)}, expected 0 and then the end of every task, each above the one "
-            f"before: write it like [0, 10, 20]"
-        )
+    bounds = list(split_list)
     if bounds[-1] > num_classes:
         raise UserError(f"split_list goes up to {bounds[-1]}, but the data has {num_classes} classes: end it there")
-    if split_type is not None:
-        first, later = _numbers(split_type)
-        if len(bounds) - 1 != later + (first > 0) or first not in (0, bounds[1]):
-            raise UserError(
-                f'split_type="{split_type}" does not describe split_list, which has {len(bounds) - 1} tasks, the first '
-                f'of {bounds[1]} classes: give split_type="{split_type_of(bounds)}", or leave one of the two out'
-            )
+    if split_type is not None and (len(bounds) - 1 != later + (first > 0) or first not in (0, bounds[1])):
+        raise UserError(
+            f'split_type="{split_type}" does not describe split_list, which has {len(bounds) - 1} tasks, the first '
+            f'of {bounds[1]} classes: give split_type="{split_type_of(bounds)}", or leave one of the two out'
+        )
     return bounds
 
 
@@ -79,10 +73,10 @@ def class_order(spec: int | Sequence[int] | None, num_classes: int) -> list[int]
     """
     if spec is None:
         return list(range(num_classes))
-    if isinstance(spec, Integral):
+    if isinstance(spec, int):
         # The legacy generator, because the published class orders were drawn from it.
-        return np.random.RandomState(int(spec)).permutation(num_classes).tolist()
-    order = _integers("class_order", spec)
+        return np.random.RandomState(spec).permutation(num_classes).tolist()
+    order = list(spec)
     if sorted(order) != list(range(num_classes)):
         odd = sorted(set(range(num_classes)) ^ set(order)) or sorted(k for k in set(order) if order.count(k) > 1)
         raise UserError(
@@ -90,21 +84,3 @@ def class_order(spec: int | Sequence[int] | None, num_classes: int) -> list[int]
             f"{reprlib.repr(odd)}, missing, unknown or repeated; or give a seed such as 1993"
         )
     return order
-
-
-def _numbers(split_type: str) -> tuple[int, int]:
-    """(A, B) of "sA-tB", without leading zeros: runs are stored by this name, and a split is to have one."""
-    pattern = r"s(0|[1-9][0-9]{0,5})-t([1-9][0-9]{0,5})"
-    if not isinstance(split_type, str) or (match := re.fullmatch(pattern, split_type)) is None:
-        raise UserError(
-            f'split_type is {reprlib.repr(split_type)}, expected "sA-tB" with A classes in the first task and '
-            f'B tasks after it: write it like "s50-t5", or "s0-t10" for ten equal tasks'
-        )
-    return int(match[1]), int(match[2])
-
-
-def _integers(name: str, values: object) -> list[int]:
-    whole = isinstance(values, Sequence) and all(isinstance(each, Integral) for each in values)
-    if not whole or isinstance(values, bytes) or any(isinstance(each, bool) for each in values):
-        raise UserError(f"{name} is {reprlib.repr(values)}, expected a list of whole numbers such as [0, 10, 20]")
-    return [int(each) for each in values]

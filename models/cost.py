@@ -14,12 +14,9 @@ def parameters(model: nn.Module) -> int:
 def flops(model: nn.Module, size: int = 32) -> int:
     """Floating-point operations for one image of size×size pixels, a multiplication and an addition being two.
 
-    Counts convolutions and matrix products, by `torch.utils.flop_counter`; the model is left as it was.
+    Counts convolutions and matrix products, by `torch.utils.flop_counter`; leaves the model in evaluation mode.
     """
-    modes = [(module, module.training) for module in model.modules()]
     image = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
     with FlopCounterMode(display=False) as counter:
         model.eval()(image)
-    for module, training in modes:
-        module.training = training
     return int(counter.get_total_flops())

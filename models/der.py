@@ -44,15 +44,11 @@ class DERNet(EDENet):
         nn.init.zeros_(newest.head.bias)  # one bias is enough, and it is there
         self.submodels.append(newest)
 
-    def head_rows(self) -> Tensor:
-        """The linear layer over all features: [number of classes, sum of the last widths]."""
-        return torch.cat([submodel.head.weight for submodel in self.submodels], dim=1)
-
     @torch.no_grad()
     def align(self, first: int) -> None:
         """Scales the rows of the classes from `first` on so that their mean length is that of the rows before: weight
         alignment (Zhao et al. 2020, arXiv 1911.07053, section 3.3)."""
-        lengths = self.head_rows().norm(dim=1)
+        lengths = torch.cat([submodel.head.weight for submodel in self.submodels], dim=1).norm(dim=1)
         scale = lengths[:first].mean() / lengths[first:].mean()
         for submodel in self.submodels:
             submodel.head.weight[first:] *= scale

@@ -33,16 +33,8 @@ class EDENet(nn.Module):
         self.meta: dict = {}
 
     @property
-    def classes_per_task(self) -> list[int]:
-        return [submodel.num_classes for submodel in self.submodels]
-
-    @property
     def num_classes(self) -> int:
-        return sum(self.classes_per_task)
-
-    @property
-    def widths(self) -> list[tuple[int, ...]]:
-        return [submodel.widths for submodel in self.submodels]
+        return sum(submodel.num_classes for submodel in self.submodels)
 
     def grow(self, submodel: ResNet18) -> None:
         """Joins the next task's sub-model."""
@@ -82,8 +74,8 @@ class EDENet(nn.Module):
     def described(self) -> dict[str, Any]:
         """What a checkpoint says of the network so that it can be built again."""
         return {
-            "widths": [list(widths) for widths in self.widths],
-            "classes_per_task": self.classes_per_task,
+            "widths": [list(submodel.widths) for submodel in self.submodels],
+            "classes_per_task": [submodel.num_classes for submodel in self.submodels],
             "flip_average": self.flip_average,
         }
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.resnet import ResNet18, resnet18
+from models.resnet import ResNet18
 
 
 def residual_norms(model: ResNet18) -> list[list[nn.BatchNorm2d]]:
@@ -46,7 +46,7 @@ def inherit(teacher: ResNet18, widths: Sequence[int]) -> ResNet18:
     chosen by the |γ| there. Kept channels keep their order, weights, and batch-norm values. The teacher stays as it is.
     """
     mean, std = teacher.mean.flatten().tolist(), teacher.std.flatten().tolist()
-    student = resnet18(teacher.num_classes, widths, mean, std).to(teacher.head.weight.device)
+    student = ResNet18(teacher.num_classes, widths, mean, std).to(teacher.head.weight.device)
     streams = [strongest(norms, width) for norms, width in zip(residual_norms(teacher), widths, strict=True)]
     colours = torch.arange(teacher.stem.in_channels, device=streams[0].device)
     _take((student.stem, student.stem_bn), (teacher.stem, teacher.stem_bn), streams[0], colours)

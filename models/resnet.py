@@ -12,9 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLOCKS_PER_STAGE = 2
-STAGES = 4
-
 
 class Shortcut(nn.Conv2d):
     """A 1×1 convolution with a stride: picks every `stride`-th pixel and then convolves those.
@@ -60,8 +57,10 @@ class ResNet18(nn.Module):
         widths: channels of the four residual stages; the stem has the first stage's width.
         mean, std: channel means and deviations of the data set, of pixels in [0, 1]. The network normalises its input
             itself, so that an EDE-Net may join sub-models of different data sets without being told an image's set.
+        seed: decides the initial weights, alone; the CPU's global random state is left as it was.
 
-    `forward`: images, float [B, 3, H, W] in [0, 1] -> logits, float [B, num_classes], over the task's own classes.
+    `forward`: images, float [B, 3, H, W] in [0, 1] -> logits, float [B, num_classes], over the task's own classes. It
+    computes in channels_last layout.
     """
 
     KIND = "classifier"  # of its checkpoints
@@ -75,27 +74,27 @@ class ResNet18(nn.Module):
         widths: Sequence[int] = (64, 128, 256, 512),
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
+        seed: int = 0,
     ):
         super().__init__()
         self.num_classes, self.widths = int(num_classes), tuple(int(width) for width in widths)
-        if len(self.widths) != STAGES or min(self.widths) < 1 or self.num_classes < 1:
-            raise ValueError(f"widths {self.widths}, {num_classes} classes: expected {STAGES} widths and a class")
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
-        self.stem = nn.Conv2d(3, self.widths[0], 3, 1, padding=1, bias=False)
-        self.stem_bn = nn.BatchNorm2d(self.widths[0])
-        stages, channels = [], self.widths[0]
-        for index, width in enumerate(self.widths):
-            first = BasicBlock(channels, width, stride=1 if index == 0 else 2)
-            others = [BasicBlock(width, width, stride=1) for _ in range(BLOCKS_PER_STAGE - 1)]
-            stages.append(nn.Sequential(first, *others))
-            channels = width
-        self.stages = nn.ModuleList(stages)
-        self.head = nn.Linear(channels, self.num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                # He et al. 2015, arXiv 1502.01852, section 2.2: variance kept through ReLU, backward.
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.stem = nn.Conv2d(3, self.widths[0], 3, 1, padding=1, bias=False)
+            self.stem_bn = nn.BatchNorm2d(self.widths[0])
+            self.stages, channels = nn.ModuleList(), self.widths[0]
+            for width in self.widths:
+                first = BasicBlock(channels, width, stride=2 if len(self.stages) else 1)
+                self.stages.append(nn.Sequential(first, BasicBlock(width, width, stride=1)))
+                channels = width
+            self.head = nn.Linear(channels, self.num_classes)
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    # He et al. 2015, arXiv 1502.01852, section 2.2: variance kept through ReLU, backward.
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.to(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> the globally averaged features before the head, [B, widths[3]]."""
@@ -120,15 +119,17 @@ class ResNet18(nn.Module):
         return cls(content["num_classes"], content["widths"])
 
     @torch.no_grad()
-    def without_other(self) -> "ResNet18":
-        """A copy without the last output, "other", whose row is subtracted from the others'.
+    def without_other(self, classes: int) -> "ResNet18":
+        """A copy of so many outputs, without the last one, "other", whose row is subtracted; itself if it has none.
 
         Its logits are log-ratios, z_k − z_other: how much likelier an image is of class k than of none of the task's.
         They compare across sub-models.
         """
+        if self.num_classes == classes:
+            return self
         model, head = copy.deepcopy(self), self.head
-        model.num_classes = self.num_classes - 1
-        model.head = nn.Linear(head.in_features, model.num_classes).to(head.weight.device)
+        model.num_classes = classes
+        model.head = nn.Linear(head.in_features, classes).to(head.weight.device)
         model.head.weight.copy_(head.weight[:-1] - head.weight[-1])
         model.head.bias.copy_(head.bias[:-1] - head.bias[-1])
         return model
@@ -149,19 +150,3 @@ class ResNet18(nn.Module):
             self.head.weight[: self.num_classes] = old.weight
             self.head.bias[: self.num_classes] = old.bias
         self.num_classes += classes
-
-
-def resnet18(
-    num_classes: int,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    mean: Sequence[float] = (0.0, 0.0, 0.0),
-    std: Sequence[float] = (1.0, 1.0, 1.0),
-    seed: int = 0,
-) -> ResNet18:
-    """A fresh `ResNet18` in channels_last layout; arguments as there.
-
-    The initial weights are a function of `seed` alone; the CPU's global random state is left as it was.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ResNet18(num_classes, widths, mean, std).to(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ from torchvision import transforms
 
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
-from models import EDENet, ResNet18, resnet18
+from models import EDENet, ResNet18
 from tests.benchmark.figure import CLASSES, Figure, Plan, Widths, alternate, figure, noise
 from utils.method import training
 from utils.method.distill import distilled
@@ -122,7 +122,7 @@ def stage_two(model: EDENet, steps: int, plan: Plan) -> Epoch:
 
 def network(widths: Widths, plan: Plan, seed: int = 0) -> nn.Module:
     """A task's network on the device."""
-    return resnet18(CLASSES, widths, seed=seed).to(plan.device)
+    return ResNet18(CLASSES, widths, seed=seed).to(plan.device)
 
 
 def joined(count: int, plan: Plan) -> EDENet:

@@ -9,6 +9,7 @@ import runpy
 import shlex
 import sys
 import tempfile
+from copy import copy
 from functools import partial
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def at_home(tmp_path, monkeypatch, without_figures):
     for name, option in OPTIONS.items():  # two recipes for all, so that one network serves many commands
         additions = {key: value for key, value in option.recipes.items() if "plus" in key}
         recipes = {} if name in SHORT else RECIPES.get(name, additions)
-        short = option._replace(default=SHORT.get(name, option.default), recipes=recipes)
+        short = copy(option)
+        short.default, short.recipes = SHORT.get(name, option.default), recipes
         monkeypatch.setitem(OPTIONS, name, short)
     monkeypatch.setattr(cost, "flops", lambda *arguments: 1)
     monkeypatch.setattr(training.Updates, "update", drawn_only)

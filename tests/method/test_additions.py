@@ -65,9 +65,9 @@ def test_later_tasks_begin_with_the_network_before_and_see_the_exemplars_of_stag
 def test_sub_models_join_without_the_other_output_and_learn_in_their_late_half_and_all_predict_together(root):
     path = next(root.glob("classifier_*")) / "model_2to4_prune.pt"
     stage_one, reported = checkpoint.load(path, ResNet18), read_record(path.with_suffix(".json"))["results"]
-    assert reported["parameters"] == cost.parameters(stage_one.without_other()), "that is judged, not the other output"
+    assert reported["parameters"] == cost.parameters(stage_one.without_other(2)), "that is judged, not the other output"
     first, second = (EDENet.load(next(root.glob("EDE_Net_*")) / f"stage_{t}.pt") for t in (1, 2))
-    assert (stage_one.num_classes, second.classes_per_task) == (3, [2, 2])
+    assert (stage_one.num_classes, second.described["classes_per_task"]) == (3, [2, 2])
     before, early = first.submodels[0].state_dict(), ("mean", "std", "stem", "stages.0.", "stages.1.")
     assert changed(second.submodels[0], before) == {name for name in before if not name.startswith(early)}
     assert (first.flip_average, second.flip_average) == (True, True)

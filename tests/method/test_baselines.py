@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import train_EDE_Net
-from models import EDENet, cost, resnet18
+from models import EDENet, ResNet18, cost
 from tests.method import runs
 from tests.method.runs import BOUNDS, identical, images_of, networks, rows, same_exemplars
+from tests.method.test_der import head_rows
 from tests.models.networks import changed, same_state
 
 pytestmark = pytest.mark.usefixtures("without_figures")
@@ -69,8 +70,8 @@ def test_one_network_goes_on_from_task_to_task_with_a_head_that_grows(ran, kind)
     nets, results = [*networks(ran[kind].folder).values()], ran[kind].results
     assert same_state(nets[0], networks(ran["joint"].folder)["stage_1.pt"]), "the first task is the same for all"
     for t, (net, begun) in enumerate(zip(nets, ran[kind].trained, strict=True)):
-        assert (net.classes_per_task, net.widths) == ([BOUNDS[t + 1]], [(4, 6, 8, 10)])
-        assert results["parameters"][t] == cost.parameters(resnet18(BOUNDS[t + 1], (4, 6, 8, 10)))
+        assert net.described == {"classes_per_task": [BOUNDS[t + 1]], "widths": [[4, 6, 8, 10]], "flip_average": False}
+        assert results["parameters"][t] == cost.parameters(ResNet18(BOUNDS[t + 1], (4, 6, 8, 10)))
         for name, value in (nets[t - 1].state_dict() if t > 0 else {}).items():
             grown = begun.state[name]
             assert torch.equal(grown[: BOUNDS[t]] if ".head." in name else grown, value)
@@ -82,7 +83,7 @@ def test_der_freezes_what_it_has_and_is_counted_again_as_reported(ran, finished)
     old, new = (changed(submodel, before) for submodel in second.submodels)
     assert old == {"head.weight", "head.bias"}, "nor any statistic"
     assert new == before.keys() - {"mean", "std"}, "the newest began with the weights of the one before, and learned"
-    lengths = second.head_rows().norm(dim=1)
+    lengths = head_rows(second).norm(dim=1)
     assert lengths[3:].mean().item() == pytest.approx(lengths[:3].mean().item(), rel=1e-5), "the new rows are aligned"
     assert all(parameter.requires_grad for parameter in second.parameters())
     train_EDE_Net.evaluate(str(ran["der"].folder), data_root=finished.options["data_root"])

@@ -1,36 +1,56 @@
 """The rounds of compression: what they begin with, which are accepted, and when they end."""
 
 from types import SimpleNamespace
+from unittest import mock
 
 from tests.models.networks import SCALED, same_state, slow_counts, state_of, with_scales
-from utils.method.compression import compress
+from utils.method import compression, stage_one
 from utils.running.options import settings
 
 OPTIONS = {"percent": 0.5, "min_width": 2, "width_multiple": 1, "max_accuracy_loss": 4.0, "max_rounds": 8}
 
 
-def trained(model, score):
+class Network(SimpleNamespace):
     """As an artefact: the network, and its accuracy."""
-    return SimpleNamespace(load=lambda kind: model, results={"selection_accuracy": score})
+
+    done = False
+
+    def load(self, kind):
+        return self.model
+
+    def save(self, model, results, task):
+        self.model, self.results = model, results
 
 
 def compressed(scores, teacher_score=80.0, widths=SCALED, **options):
-    """Compresses with a fake distillation that gives the attempts these scores, in order."""
-    calls, models = [], []
+    """Compresses with a fake training that gives the attempts these scores, in order."""
+    artefacts, chosen = [], settings({**OPTIONS, **options})
 
-    def distil(number, widths):
-        calls.append((number, widths))
-        models.append(with_scales(widths, seed=number))
-        return trained(models[-1], scores[len(calls) - 1])
+    def artefact(name, made_from, folder=None):
+        artefacts.append(Network(name=name, made_from=made_from))
+        return artefacts[-1]
+
+    def train(student, task, foreign, model, loss, schedule, phase):
+        student.model, student.results = model, {"selection_accuracy": scores[len(artefacts) - 2]}
+
+    def fresh(task, outputs, widths, seed, phase):
+        return with_scales(widths, seed=int(phase.removeprefix("distillation")))
 
     teacher = with_scales(widths)
     before = state_of(teacher)
-    tried = compress(trained(teacher, teacher_score), distil, settings({**OPTIONS, **options}))
+    unpruned = Network(model=teacher, results={"selection_accuracy": teacher_score}, fingerprint="teacher's")
+    run, task = SimpleNamespace(settings=chosen, artefact=artefact, unfinished=None), mock.Mock()
+    with mock.patch.multiple(stage_one, train=train, fresh=fresh, made_from=lambda *_: {}, objective=mock.Mock()):
+        compression.compress(run, task, None, unpruned)
+    result, *students = artefacts
     assert same_state(before, teacher)
-    assert [student.load(None) for student, _ in tried] == models
-    assert [number for number, _ in calls] == [*range(1, len(calls) + 1)]
-    widths, accepted = [each for _, each in calls], [accepted for _, accepted in tried]
-    return SimpleNamespace(widths=widths, accepted=accepted, models=[teacher, *models])
+    assert [student.made_from["round"] for student in students] == [*range(1, len(students) + 1)]
+    assert all(student.made_from["teacher"] == "teacher's" for student in students)
+    accepted = [each.pop("accepted") for each in result.results.pop("rounds")]
+    best = [unpruned, *(student for student, good in zip(students, accepted, strict=True) if good)][-1]
+    assert (result.model, result.results) == (best.model, best.results), "the last that was accepted"
+    models = [student.model for student in students]
+    return SimpleNamespace(widths=[each.widths for each in models], accepted=accepted, models=[teacher, *models])
 
 
 def is_halfway(middle, good, failed):

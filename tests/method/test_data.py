@@ -9,11 +9,13 @@ from utils.running.options import settings
 
 def test_a_split_is_the_data_sets_classes_in_their_order_and_between_its_bounds_and_results_say_so(tiny_options):
     order = [*range(8, -1, -1)]
-    found = data.split(settings({**tiny_options, "class_order": order}), [0, 4, 6], None)
-    plain = data.split(settings(tiny_options), None, "s0-t3")
+    found = data.split(settings({**tiny_options, "class_order": order}), [0, 4, 6], None, 4)
+    plain = data.split(settings(tiny_options), None, "s0-t3", 8)
     assert [task.num_classes for task in found.tasks] == [4, 2]
     assert (plain.bounds, found.tasks[0].class_names[0]) == ([0, 3, 6, 9], plain.tasks[2].class_names[-1])
     named = {"dataset": "cifar100", "dataset_stand_in": True}
+    with pytest.raises(UserError, match="rehearsal_size=5 is less than one for each of 6 old classes"):
+        data.split(settings(tiny_options), None, "s0-t3", 5)
     assert found.configuration == {**named, "split_type": "s4-t1", "split_list": [0, 4, 6], "class_order": order}
 
 

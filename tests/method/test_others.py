@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import resnet18
+from models import ResNet18
 from tests.method.linear import Linear, rows
 from utils.method.others import with_others
 from utils.running.randomness import StepRandom
@@ -48,7 +48,8 @@ def test_loss_is_the_slow_one_whatever_class_an_exemplar_was():
 
 
 def test_logits_without_other_are_log_ratios():
-    model, images = resnet18(CLASSES + 1, (4, 6, 8, 10), seed=0).eval(), torch.rand(5, 3, 16, 16)
-    before, alone = model(images), model.without_other()
+    model, images = ResNet18(CLASSES + 1, (4, 6, 8, 10), seed=0).eval(), torch.rand(5, 3, 16, 16)
+    before, alone = model(images), model.without_other(CLASSES)
     torch.testing.assert_close(alone(images), before[:, :-1] - before[:, -1:])
     assert (alone.num_classes, model.num_classes) == (CLASSES, CLASSES + 1)
+    assert alone.without_other(CLASSES) is alone, "it has none"

@@ -36,7 +36,7 @@ def test_joined_networks_have_thirty_outputs_told_apart_without_a_task_label(fin
     nets = networks(finished_sequence.ede_net)
     assert [*nets] == ["model_mnist_2.pt", "model_mnist_svhn_2.pt", "model_mnist_svhn_cifar10_2.pt"]
     net, found = nets["model_mnist_svhn_cifar10_2.pt"], finished_sequence.stage_two["runs"][-1]
-    assert net.classes_per_task == [10, 10, 10]
+    assert net.described["classes_per_task"] == [10, 10, 10]
     for number, name in enumerate(NAMES):
         images, labels = images_of(finished_sequence.options, "test", name)
         right = answers(net, images) == 10 * number + labels

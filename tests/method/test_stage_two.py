@@ -38,7 +38,7 @@ def test_a_batch_holds_exemplars_and_current_images_in_proportion_to_their_class
     (first, second), _ = tasks_of([[3] * old, [9] * new])
     memory = Memory(per_class=3)
     with first:
-        memory.add(first, [range(3)] * old)
+        memory.add(first, seed=0)
     with second, run_in(tmp_path, finetune_batch_size=size) as run:
         drawing = stage_two.balanced_batches(run, memory, second)
     for number in range(3):
@@ -100,7 +100,7 @@ def test_a_run_joins_shrinks_and_counts_as_its_files_say(finished):
     nets, results = [*networks(finished.ede_net).values()], finished.stage_two
     images, labels = images_of(finished.options, "test")
     for t, net in enumerate(nets):
-        assert net.classes_per_task == [3] * (t + 1)
+        assert net.described["classes_per_task"] == [3] * (t + 1)
         assert (results["parameters"][t], results["flops"][t]) == (cost.parameters(net), cost.flops(net))
         found = answers(net, images)
         row = [float((found == labels)[labels // 3 == i].double().mean()) * 100 for i in range(t + 1)]

@@ -3,14 +3,14 @@
 import torch
 from torch import nn
 
-from models import EDENet, ResNet18, resnet18
+from models import EDENet, ResNet18
 
 WIDTHS, SCALED = (2, 3, 4, 5), (8, 12, 16, 20)
 
 
 def network(classes=3, widths=WIDTHS, seed=0) -> ResNet18:
     """A network in evaluation mode with batch-norm statistics that differ from fresh ones."""
-    model = resnet18(classes, widths, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), seed).train()
+    model = ResNet18(classes, widths, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), seed).train()
     with torch.no_grad():
         model(torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(seed)))
     return model.eval()
@@ -48,7 +48,7 @@ def norms_of(model):
 
 def with_scales(widths=SCALED, seed=0):
     """A network whose batch-norm scales are all different in size, of either sign, and larger stage by stage."""
-    model = resnet18(3, widths, seed=seed)
+    model = ResNet18(3, widths, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     for number, stage in enumerate(norms_of(model)):
         for norm in stage:

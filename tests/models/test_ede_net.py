@@ -21,8 +21,8 @@ def test_logits_are_the_sub_models_logits_one_after_the_other_also_when_one_more
     assert torch.equal(net(IMAGES), torch.cat([submodel(IMAGES) for submodel in net.submodels], dim=1))
     assert torch.equal(net(IMAGES)[:, :5], before)
     assert torch.equal(net.features(IMAGES), torch.cat([each.features(IMAGES) for each in net.submodels], dim=1))
-    assert (net.num_classes, net.classes_per_task) == (9, [3, 2, 4])
-    assert net.widths == [(2, 3, 4, 5), (2, 3, 4, 6), (3, 3, 3, 3)]
+    assert (net.num_classes, net.described["classes_per_task"]) == (9, [3, 2, 4])
+    assert net.described["widths"] == [[2, 3, 4, 5], [2, 3, 4, 6], [3, 3, 3, 3]]
     assert len(net.state_dict()) == 3 * len(network().state_dict())
     assert len(list(net.parameters())) == 3 * len(list(network().parameters()))
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from models.inherit import inherit, residual_norms, strongest
-from models.resnet import ResNet18, resnet18
+from models.resnet import ResNet18
 from tests.models.networks import same_state, state_of
 
 IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -12,7 +12,7 @@ IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 def teacher(widths=(6, 8, 10, 12)) -> ResNet18:
     """A network whose batch-norms hold values that tell channels apart."""
-    model = resnet18(4, widths, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), seed=0)
+    model = ResNet18(4, widths, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), seed=0)
     random = torch.Generator().manual_seed(1)
     for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
         for values in (norm.weight.data, norm.bias.data, norm.running_mean):

@@ -1,8 +1,11 @@
 """The ablation's cells, its table and figure. Its runs are in tests of the commands."""
 
+from itertools import product
+
 import examples
 
 from utils.results import ablation, report
+from utils.running import storage
 from utils.running.options import settings
 
 
@@ -16,19 +19,23 @@ def test_cells_are_the_grid_or_the_additions_one_on_top_of_the_other():
     assert found[-1][1][-1].options == {}, "all additions"
 
 
-CELLS = [
-    ({"MixMatch": mixmatch, "stage two": stage_two}, [examples.stage_two(seed=seed) for seed in seeds])
-    for mixmatch, stage_two, seeds in ((True, True, (3, 0)), (False, True, (4, 1)), (False, False, (5, 2)))
-]
-
-
 def test_every_cell_is_the_mean_and_deviation_of_its_runs_in_content_and_figure(tmp_path, drawn):
-    found = ablation.write(tmp_path, CELLS)["cells"]
-    for cell, (parts, runs) in zip(found, CELLS, strict=True):
-        assert cell["parts"] == parts
-        assert cell.items() >= report.group(runs).items()
+    cells = [ablation.Cell(name, {"MixMatch": name == "with"}, {}) for name in ("with", "without")]
+    runs = {}
+    for number, (cell, kind, seed) in enumerate(product(cells, ("EDE_Net_x", "baseline_concatenate_x"), (3, 0))):
+        assert ablation.write(tmp_path, (3, 0), cells) is None, "others are still at work"
+        results = examples.stage_two(seed=number)
+        results["configuration"]["seed"] = seed
+        (folder := tmp_path / f"seed_{seed}" / cell.name / kind).mkdir(parents=True)
+        (folder / "results.json").write_bytes(storage.as_json(results))
+        runs.setdefault((cell.name == "with", kind == "EDE_Net_x"), []).append(results)
+    found = ablation.write(tmp_path, (3, 0), cells)["cells"]
+    for cell, (parts, results) in zip(found, runs.items(), strict=True):
+        assert tuple(cell["parts"].values()) == parts
+        assert cell.items() >= report.group(results).items()
     average, last = drawn["ablation"].axes
     for axes, name in ((average, "average_incremental_accuracy"), (last, "last_accuracy")):
         assert [bar.get_width() for bar in axes.patches] == [cell[name]["mean"] for cell in found]
-    assert [label.get_text() for label in average.get_yticklabels()] == ["MixMatch + stage two", "stage two", "none"]
-    assert {path.name for path in tmp_path.iterdir()} == {f"ablation.{end}" for end in ("json", "md", "png", "pdf")}
+    labels = ["MixMatch + stage two", "MixMatch", "stage two", "none"]
+    assert [label.get_text() for label in average.get_yticklabels()] == labels
+    assert {path.suffix for path in tmp_path.glob("ablation.*")} == {".json", ".md", ".png", ".pdf"}

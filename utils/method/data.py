@@ -4,15 +4,12 @@ from typing import Any
 
 from datasets import catalog, naming, splits, tasks
 from datasets.images import Images, ImageSet
-from datasets.memory import require_room
 from datasets.tasks import Split
 from utils.running.errors import UserError
 from utils.running.options import Settings
 
 
-def split(
-    settings: Settings, split_list: list[int] | None, split_type: str | None, rehearsal_size: int | None = None
-) -> Split:
+def split(settings: Settings, split_list: list[int] | None, split_type: str | None, rehearsal_size: int) -> Split:
     """Reads the data set and cuts it as a call says; "s0-t10" where it names no split.
 
     Raises: `UserError` if list, type and data do not agree, for data that are missing or damaged, or if a memory of
@@ -21,12 +18,11 @@ def split(
     train, test = (
         catalog.load(settings.dataset, settings.data_root, part, settings.image_size) for part in ("train", "test")
     )
-    if split_list is None and split_type is None:
-        split_type = "s0-t10"
     classes = len(train.class_names)
     bounds = splits.resolve_split(split_list, split_type, classes)
-    if rehearsal_size is not None:
-        require_room(rehearsal_size, bounds[-2])
+    old = bounds[-2]
+    if rehearsal_size < old:
+        raise UserError(f"rehearsal_size={rehearsal_size} is less than one for each of {old} old classes: give {old}")
     name = split_type or splits.split_type_of(bounds)
     order = splits.class_order(settings.class_order, classes)
     cut = tasks.class_ranges(train, test, order, bounds)

@@ -10,24 +10,11 @@ before. When the sub-model is joined, that output is subtracted from the others 
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from datasets.batches import Rows
 from utils.method.mixup import Objective, Outcome, mix
 from utils.running.randomness import StepRandom
-
-
-def row_weights(labelled: int, exemplars: int, unlabelled: int, weight: float) -> Tensor:
-    """What each row counts: 1/(labelled + exemplars), and weight/unlabelled for the unlabelled rows, which are last."""
-    known = labelled + exemplars
-    return torch.cat([torch.full((known,), 1 / known), torch.full((unlabelled,), weight / max(unlabelled, 1))])
-
-
-def log_priors(num_classes: int, labelled: int, exemplars: int, unlabelled: int, weight: float) -> Tensor:
-    """The logarithms of the weights that a class, and "other", have in a batch: [num_classes + 1]."""
-    weights = row_weights(labelled, exemplars, unlabelled, weight)
-    own, other = weights[:labelled].sum() / num_classes, weights[labelled:].sum()
-    return torch.cat([own.expand(num_classes), other.expand(1)]).log()
 
 
 def with_others(num_classes: int, alpha: float, weight: float) -> Objective:
@@ -44,16 +31,18 @@ def with_others(num_classes: int, alpha: float, weight: float) -> Objective:
     """
 
     def objective(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
-        counts = [len(batch[0].labels), 0, 0]
-        for rows in batch[1:]:
-            counts[1 if rows.labels is not None else 2] += len(rows.views[0])
+        own, sizes = len(batch[0].labels), [len(rows.views[0]) for rows in batch]
+        known = sum(size for size, rows in zip(sizes, batch, strict=True) if rows.labels is not None)
         inputs = torch.cat([rows.views[0] for rows in batch])
-        labels = F.pad(batch[0].labels, (0, counts[1] + counts[2]), value=num_classes)
+        labels = F.pad(batch[0].labels, (0, len(inputs) - own), value=num_classes)
         targets = F.one_hot(labels, num_classes + 1).to(inputs.dtype)
         inputs, targets = mix(inputs, targets, random.permutation(len(inputs)), random.mixing(alpha, len(inputs)))
         logits = model(inputs)
-        adjusted = logits.float() + log_priors(num_classes, *counts, weight).to(logits.device)
-        loss = -(targets * F.log_softmax(adjusted, dim=1)).sum(dim=1) @ row_weights(*counts, weight).to(logits.device)
+        weights = torch.full((len(inputs),), weight / max(len(inputs) - known, 1))
+        weights[:known] = 1 / known
+        priors = torch.cat([(weights[:own].sum() / num_classes).expand(num_classes), weights[own:].sum().expand(1)])
+        adjusted = logits.float() + priors.log().to(logits.device)
+        loss = -(targets * F.log_softmax(adjusted, dim=1)).sum(dim=1) @ weights.to(logits.device)
         return Outcome(loss, inputs, logits)
 
     return objective

@@ -58,23 +58,6 @@ def configuration(settings: Settings, joined: Sequence[Task], *kinds: str, **arg
     return {**arguments, **stand_in, "recipe": settings.recipe, **settings.deciding("run", "update", *kinds)}
 
 
-def begin_classifier(settings: Settings, tasks: Sequence[Task], **arguments: Any) -> Run:
-    """The run of stage one of one data set."""
-    found = configuration(settings, tasks, "network", "choice", **arguments)
-    return Run(folder(settings, "classifier"), settings, found, own=[f"model_{tasks[0].name}"])
-
-
-def begin(settings: Settings, own: Sequence[str]) -> Run:
-    """The run of stage two of one sequence, with the names of its own networks."""
-    return Run(folder(settings, "EDE_Net"), settings, {}, own=own)
-
-
-def joined_configuration(settings: Settings, joined: Sequence[Task], num_per_class: int) -> dict[str, Any]:
-    """The same of a joined network."""
-    arguments = {"data_list": [task.name for task in joined], "num_per_class": num_per_class}
-    return configuration(settings, joined, "finetune", **arguments, selection=settings.selection)
-
-
 def submodels_of(settings: Settings) -> SubModels:
     """Stage one's networks, whose epochs have to be chosen by the same rule."""
     command = command_line("trainMTIL.py", "train_MTIL_classifier", {"data_type": "…"}, settings)

@@ -8,14 +8,11 @@ from typing import Any
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
 from datasets.images import Images
-from datasets.memory import Memory, require_room
+from datasets.memory import Memory
 from datasets.tasks import Split, Task, hold_out
 from models import cost
-from models.inherit import inherit
-from models.resnet import ResNet18, resnet18
+from models.resnet import ResNet18
 from utils.method import training
-from utils.method.compression import compress
-from utils.method.distill import distilled
 from utils.method.mixmatch import mixmatch
 from utils.method.mixup import Objective, mixup, supervised
 from utils.method.others import with_others
@@ -41,7 +38,6 @@ def begin(settings: Settings, split: Split, arguments: dict[str, Any], rehearsal
     if settings.other_weight and settings.other_exemplars:
         if settings.exemplars != "random":
             raise UserError(f'exemplars="{settings.exemplars}" is known after stage two only: give other_exemplars=0')
-        require_room(rehearsal_size, split.bounds[-2])
         arguments = {**arguments, "rehearsal_size": rehearsal_size}
     deciding = settings.deciding("run", "update", "network", "start", "mixmatch", "other", "choice", "compression")
     configuration = {**split.configuration, **arguments, "recipe": settings.recipe, **deciding}
@@ -92,43 +88,6 @@ def train_temporary(run: Run, task: Task, foreign: Foreign, before: Artefact | N
     return artefact
 
 
-def compress_by_distillation(run: Run, task: Task, foreign: Foreign, unpruned: Artefact) -> None:
-    """Compresses the task's temporary network step by step into `model_<task>_prune`.
-
-    That is the smallest accepted network, or the unpruned one again if none was accepted.
-    """
-    settings, name = run.settings, model_name(task, compressed=True)
-    wanted = {
-        **made_from(task, foreign, settings),
-        "teacher": unpruned.fingerprint,
-        **settings.deciding("compression"),
-    }
-    artefact = run.artefact(name, wanted)
-    if artefact.done:
-        return
-    teacher = unpruned.load(ResNet18)
-
-    def distil(number: int, widths: Sequence[int]) -> Artefact:
-        of_the_round = {**wanted, "round": number, "widths of the round": widths}
-        student = run.artefact(f"{name}.round{number}", of_the_round, run.unfinished)
-        if not student.done:
-            phase = f"distillation{number}"
-            if settings.inherit:
-                model = inherit(teacher, widths)
-            else:
-                model = fresh(task, teacher.num_classes, widths, settings.seed, phase)
-            loss = objective(task.num_classes, foreign, settings, mixed=True)
-            loss = distilled(loss, [teacher], settings.temperature)
-            schedule = Schedule(settings, settings.distill_epochs, settings.distill_lr)
-            train(student, task, foreign, model, loss, schedule, phase)
-        return student
-
-    tried = compress(unpruned, distil, settings)
-    best = [unpruned, *(student for student, accepted in tried if accepted)][-1]
-    rounds = [{**student.results, "accepted": accepted} for student, accepted in tried]
-    artefact.save(best.load(ResNet18), {**best.results, "rounds": rounds}, task=task.name)
-
-
 def made_from(task: Task, foreign: Foreign, settings: Settings) -> dict[str, Any]:
     """What decides a training of stage one."""
     kinds = ["mixmatch"] * bool(foreign.unlabelled) + ["other"] * foreign.other
@@ -145,7 +104,7 @@ def made_from(task: Task, foreign: Foreign, settings: Settings) -> dict[str, Any
 
 def fresh(task: Task, outputs: int, widths: Sequence[int], seed: int, phase: str) -> ResNet18:
     """A network that normalises as the task's images need it; its weights are a function of seed, task and phase."""
-    return resnet18(outputs, widths, task.mean, task.std, derive(seed, task.name, phase))
+    return ResNet18(outputs, widths, task.mean, task.std, derive(seed, task.name, phase))
 
 
 def objective(num_classes: int, foreign: Foreign, settings: Settings, mixed: bool = False) -> Objective:
@@ -185,10 +144,6 @@ def train(
         Images(images.images, images.labels - task.first, images.indices) for images in (labelled, judge, task.test)
     )
     judge = judge.to(run.data_device)
-
-    def joins(net: ResNet18) -> ResNet18:
-        return net.without_other() if foreign.other else net
-
     progress = training.fit(
         model.to(run.device),
         batches(run, task, labelled, foreign, phase),
@@ -196,9 +151,9 @@ def train(
         schedule,
         artefact,
         f"task {task.name}, {phase}",
-        evaluate=lambda net: training.accuracy(joins(net), judge),
+        evaluate=lambda net: training.accuracy(net.without_other(task.num_classes), judge),
     )
-    submodel = joins(model)
+    submodel = model.without_other(task.num_classes)
     results = {
         "widths": list(submodel.widths),
         "parameters": cost.parameters(submodel),

@@ -3,17 +3,18 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datasets import naming
 from datasets.augment import Transform
 from datasets.batches import Batches, Part
-from datasets.memory import Memory, herding_order, random_orders
+from datasets.memory import Memory
 from datasets.tasks import Split, Task
 from models import cost
 from models.ede_net import EDENet
-from models.resnet import ResNet18, resnet18
+from models.resnet import ResNet18
 from utils.method import stage_one, training
 from utils.method.distill import distilled
 from utils.method.mixup import Objective, mixup
@@ -74,10 +75,9 @@ class SubModels:
     def load(self, run: Run, task: Task) -> ResNet18:
         """The task's sub-model as stage one left it; in a dry run of one that is still to be made, a fresh one."""
         if self.record(task)["fingerprint"] is None:
-            return resnet18(task.num_classes, run.settings.widths).to(run.device)
+            return ResNet18(task.num_classes, run.settings.widths).to(run.device)
         path = self.folder / f"{stage_one.model_name(task, self.compressed)}.pt"
-        model = load_network(path, ResNet18, device=run.device)
-        return model.without_other() if model.num_classes > task.num_classes else model
+        return load_network(path, ResNet18, device=run.device).without_other(task.num_classes)
 
 
 def submodels_of(settings: Settings, split: Split, prune: bool, mixmatch: bool, rehearsal_size: int) -> SubModels:
@@ -137,16 +137,8 @@ def objective(net: EDENet, settings: Settings) -> Objective:
 
 def remember(run: Run, net: EDENet, memory: Memory, task: Task) -> None:
     """Chooses the exemplars of a task that ends, once, and shortens the lists of the classes before."""
-    count = memory.share(task.last)
-    if run.settings.exemplars == "random":
-        orders = random_orders(task, run.settings.seed, count)
-    else:
-        orders = []
-        for label in range(task.first, task.last):
-            of_class = task.train.select(task.train.labels == label)
-            features = training.outputs(net.features, of_class.images, next(net.parameters()).device)
-            orders.append(herding_order(features, count))
-    memory.add(task, orders)
+    features = partial(training.outputs, net.features, where=next(net.parameters()).device)
+    memory.add(task, run.settings.seed, features if run.settings.exemplars == "herding" else None)
 
 
 class Stages:
@@ -163,25 +155,16 @@ class Stages:
         self.artefacts: list[Artefact] = []
         self.progress = Progress()  # of the current stage's training, if there is one
 
-    @property
-    def current(self) -> Artefact:
-        """The stage that was begun last."""
-        return self.artefacts[-1]
-
-    @property
-    def results(self) -> list[dict[str, Any]]:
-        """What was measured after each task."""
-        return [stage.results for stage in self.artefacts]
-
     def begin(self, task: Task, made_from: dict[str, Any], name: str | None = None) -> Artefact:
         """Begins the next stage, `stage_<t>` unless named, and returns it: it may be done already.
 
         Args:
             made_from: what decides it, beside the stage before.
         """
-        before = self.current.fingerprint if self.artefacts else None
+        before = self.artefacts[-1].fingerprint if self.artefacts else None
         name = name or f"stage_{task.index + 1}"
-        self.artefacts.append(self.run.artefact(name, {**made_from, "stage before": before}))
+        self.current = self.run.artefact(name, {**made_from, "stage before": before})  # the stage that was begun last
+        self.artefacts.append(self.current)
         self.progress = Progress()
         return self.current
 
@@ -220,7 +203,7 @@ class Stages:
         run = self.run
         results = {
             **evaluate(net, tasks),
-            "widths": [list(widths) for widths in net.widths],
+            "widths": net.described["widths"],
             "parameters": cost.parameters(net),
             "flops": cost.flops(net, run.settings.image_size),
             "seconds": self.progress.seconds,

@@ -63,35 +63,23 @@ def grid(settings: Settings) -> list[tuple[str, list[Cell]]]:
     return found
 
 
-def collect(where: Path, seeds: Sequence[int], cells: Sequence[Cell]) -> dict | None:
-    """Writes table and figure once all runs are finished; None while other processes are still at work."""
+def write(folder: Path, seeds: Sequence[int], cells: Sequence[Cell]) -> dict | None:
+    """Writes `ablation.json`, `.md`, `.png` and `.pdf` once all runs are finished, and prints the table.
+
+    Returns: the content of ablation.json: "cells", for each, with stage two and without, its "parts", their names as
+        "label", and mean and deviation over its seeds, see `report.group`. None while other processes are at work.
+    """
     found = []
     for cell, stage_two in product(cells, (True, False)):
         kind = "EDE_Net_*" if stage_two else "baseline_concatenate_*"
-        paths = [list(where.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")) for seed in seeds]
-        if not all(paths):
+        paths = [path for seed in seeds for path in folder.glob(f"seed_{seed}/{cell.name}/{kind}/results.json")]
+        if len(paths) < len(seeds):
             return show("the other processes of this job are still at work; the last one writes the table")
-        results = [storage.read_json(path) for path, *_ in paths]
-        found.append(({**cell.parts, "stage two": stage_two}, results))
-    return write(where, found)
-
-
-def write(folder: Path, cells: Sequence[tuple[dict[str, bool], Sequence[dict]]]) -> dict:
-    """Writes `ablation.json`, `.md`, `.png` and `.pdf` into an existing folder, and prints the table.
-
-    Args:
-        cells: for every combination, its parts by name and whether they are there, and the results of its runs, one
-            for each seed, as in their results.json; the first is of EDE-Net.
-
-    Returns: the content of ablation.json: "cells", for each its "parts", their names as "label", and mean and deviation
-        over its seeds, see `report.group`.
-    """
-    found = []
-    for parts, results in cells:
+        parts = {**cell.parts, "stage two": stage_two}
         label = " + ".join(part for part, there in parts.items() if there) or "none"
-        found.append({"label": label, "parts": parts, **report.group(results)})
+        found.append({"label": label, "parts": parts, **report.group([*map(storage.read_json, paths)])})
     configuration = found[0]["configuration"]
-    title = f"Ablation: {report.name(cells[0][1][0])}, {configuration['split_type']}, recipe {configuration['recipe']}"
+    title = f"Ablation: {report.name(found[0])}, {configuration['split_type']}, recipe {configuration['recipe']}"
     end = "Without stage two the sub-models' logits are concatenated and nothing is fine-tuned."
     panels = {
         "average incremental accuracy (%)": [each["average_incremental_accuracy"] for each in found],

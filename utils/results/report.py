@@ -52,7 +52,7 @@ def name(run: dict) -> str:
     configuration = run["configuration"]
     drawn = "drawn stand-ins for " if "dataset_stand_in" in configuration else ""
     learned = drawn + (configuration.get("dataset") or " → ".join(configuration["data_list"]))
-    what = "Stage one" if run["stage"] == 1 else method(configuration)
+    what = "Stage one" if run.get("stage") == 1 else method(configuration)
     return ", ".join([what, learned, *_options(configuration, "rehearsal_size", "num_per_class")])
 
 

@@ -50,7 +50,7 @@ def line(*functions: Callable, example: str, sequence: bool = False) -> Iterator
         elif len(arguments) > 1:
             raise UserError(f"found {len(arguments)} arguments, expected one call in quotes, as in '{example}'")
         else:
-            parse_call(arguments[0], functions, sequence)()
+            parse_call(arguments[0], functions)()
     except (Exception, KeyboardInterrupt) as error:
         message, code = told(error), 2
         if isinstance(error, Interrupted):
@@ -65,10 +65,10 @@ def line(*functions: Callable, example: str, sequence: bool = False) -> Iterator
     raise SystemExit(0)
 
 
-def parse_call(text: str, functions: Sequence[Callable], sequence: bool = False) -> partial:
+def parse_call(text: str, functions: Sequence[Callable]) -> partial:
     """Turns `'name(literal, key=literal, ...)'` into a call that is ready to run: nothing has run.
 
-    Raises: `UserError` for anything else, and for arguments and options that the function does not take.
+    Raises: `UserError` for anything else, and for arguments that the function does not take.
     """
     by_name = {function.__name__: function for function in functions}
     expected = "expected one call of " + " or ".join(f"{name}()" for name in by_name)
@@ -93,10 +93,6 @@ def parse_call(text: str, functions: Sequence[Callable], sequence: bool = False)
             "lists, tuples and dicts of those"
         ) from None
     function = by_name[call.func.id]
-    parameters = inspect.signature(function).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        given = {name: each for name, each in keywords.items() if name not in parameters}
-        options.settings(given, sequence, parameters)
     try:
         inspect.signature(function).bind(*positional, **keywords)
     except TypeError as error:

@@ -6,8 +6,10 @@ its reading of what that document leaves open. Nothing here imports torch, so th
 
 import difflib
 import os
+import re
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -53,6 +55,14 @@ ORDER = Check(
     "None or a seed from 0 to 4,294,967,295 or a list of all class numbers",
     lambda value: value is None or SEED.accepts(value) or _all(value, whole(0, 10**6)),
 )
+SPLIT_LIST = Check(
+    "0 and then the end of every task, each above the one before, such as [0, 10, 20]",
+    lambda value: _all(value, whole(0, 10**6)) and len(value) > 1 and list(value) == sorted({0, *value}),
+)
+SPLIT_TYPE = Check(
+    '"sA-tB", A classes in the first task and B tasks after it, such as "s50-t5", or "s0-t10" for ten equal tasks',
+    lambda value: isinstance(value, str) and re.fullmatch("s(0|[1-9][0-9]{0,5})-t[1-9][0-9]{0,5}", value) is not None,
+)
 SHARE = number(0.001, 0.999)
 EPOCHS = whole(1, 100_000)
 RATE = number(1e-9, 10)
@@ -61,10 +71,10 @@ BATCH = whole(1, 65_536)
 RECIPES = ("paper", "plus", "cpu", "cpu-plus", "demo")
 
 
-class Option(NamedTuple):
+class Option:
     """One option.
 
-    Attributes:
+    Args:
         decides: what it has a say in: "run", everything; "update", each training's steps; "network", stage one's
             trainings, and how they "start"; "mixmatch", "other", "choice" of epochs, "compression", "memory",
             "finetune" or "prediction"; "data", the images, which have fingerprints; "" for what changes no result but
@@ -74,60 +84,51 @@ class Option(NamedTuple):
         sequence: whether it has a meaning there.
     """
 
-    default: Any
-    check: Check
-    decides: str
-    help: str
-    recipes: dict[str, Any]
-    sequence: bool
+    def __init__(self, default: Any, check: Check, decides: str, help: str, sequence: bool = True, **recipes: Any):
+        self.default, self.check, self.decides, self.help = default, check, decides, help
+        self.sequence, self.recipes = sequence, recipes
 
 
-def option(default: Any, check: Check, decides: str, help: str, **recipes: Any) -> Option:
-    return Option(default, check, decides, help, recipes, sequence=True)
-
-
-def split_only(default: Any, check: Check, decides: str, help: str, **recipes: Any) -> Option:
-    return Option(default, check, decides, help, recipes, sequence=False)
-
+split_only = partial(Option, sequence=False)
 
 # fmt: off
 OPTIONS: dict[str, Option] = {
     # Where things are, and under which protocol.
-    "data_root": option("data", TEXT, "", "folder of the data sets"),
+    "data_root": Option("data", TEXT, "", "folder of the data sets"),
     "dataset": split_only("cifar100", TEXT, "data", 'what is learned: a data set\'s name, or "folder:PATH"'),
     # At 8 and below the last residual stage sees one pixel, of which batch-norm learns nothing in a batch of one image.
     "image_size": split_only(32, whole(16, 1024), "run", "height and width to which images are brought"),
-    "checkpoint_root": option("checkpoints", TEXT, "", "folder under which runs write"),
+    "checkpoint_root": Option("checkpoints", TEXT, "", "folder under which runs write"),
     "classifier_root": split_only(None, or_none(TEXT), "", "stage two: `checkpoint_root` of stage one, if another"),
-    "device": option("auto", TEXT, "", '`"auto"` is CUDA where there is one, else the CPU; or a name: `"cuda:1"`'),
-    "data_device": option("auto", one_of("auto", "cpu"), "", '`"cpu"` keeps images there and copies each batch'),
-    "seed": option(0, SEED, "run", "seed of every random choice"),
+    "device": Option("auto", TEXT, "", '`"auto"` is CUDA where there is one, else the CPU; or a name: `"cuda:1"`'),
+    "data_device": Option("auto", one_of("auto", "cpu"), "", '`"cpu"` keeps images there and copies each batch'),
+    "seed": Option(0, SEED, "run", "seed of every random choice"),
     "class_order": split_only(None, ORDER, "data", "order in which classes are learned: None is 0…99, a number is a "
         "seed (1993 is the field's usual one), or a list of all classes"),
-    "selection": option("validation", one_of("validation", "test"), "choice", "what chooses the epoch kept and judges "
+    "selection": Option("validation", one_of("validation", "test"), "choice", "what chooses the epoch kept and judges "
                    "compression: held-out training images, or the test set, a known bad habit that results name"),
     "unlabeled": split_only("cifar10", TEXT, "data", "MixMatch: the data set whose images it uses without labels, or "
                    '`"folder:PATH"`'),
     "exemplars": split_only("random", one_of("random", "herding"), "memory", "how exemplars are chosen"),
-    "recipe": option("paper", one_of(*RECIPES), "", "the defaults of everything else: the columns of this table"),
-    "restart": option(False, FLAG, "", "begin anew in place of what the folder holds"),
-    "dry_run": option(False, FLAG, "", "say what would be trained and for how long, and write nothing"),
+    "recipe": Option("paper", one_of(*RECIPES), "", "the defaults of everything else: the columns of this table"),
+    "restart": Option(False, FLAG, "", "begin anew in place of what the folder holds"),
+    "dry_run": Option(False, FLAG, "", "say what would be trained and for how long, and write nothing"),
 
     # Stage one. Adam, 5e-4, cosine annealing: method description. The recipe "cpu" was found by trying: 20 classes of
     # CIFAR-100 in four tasks within 45 minutes on two cores. Small batches and high rates make the most of few epochs.
-    "widths": option((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
+    "widths": Option((64, 128, 256, 512), WIDTHS, "network", "channels of the four residual stages of ResNet-18",
                 cpu=(16, 32, 64, 128), demo=(8, 16, 32, 64),
                 seq=(64, 128, 128, 128), seq_cpu=(16, 32, 32, 32), seq_demo=(8, 16, 16, 16)),
-    "epochs": option(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=80, demo=20,
+    "epochs": Option(400, EPOCHS, "network", "epochs of a stage-one training", cpu=50, cpu_plus=80, demo=20,
                 seq=150, seq_cpu=15, seq_demo=6),
-    "batch_size": option(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
-    "lr": option(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (method description)",
+    "batch_size": Option(128, BATCH, "network", "labelled images a batch in stage one", cpu=64, demo=32, seq_demo=32),
+    "lr": Option(5e-4, RATE, "network", "initial learning rate of stage one; cosine annealing (method description)",
             cpu=2e-3, seq_cpu=2e-3),
-    "weight_decay": option(5e-4, number(0, 10), "update", "L2 penalty of Adam, everywhere (method description)"),
-    "clip_norm": option(5.0, number(1e-6, 1e6), "update", "gradient norm clipped at, everywhere"),
-    "validation_fraction": option(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
-    "padding": option(4, whole(0, 256), "update", "zero padding of the random crop, everywhere"),
-    "rotation": option(5.0, number(0, 180), "network", "random rotation in stage one, ± degrees"),
+    "weight_decay": Option(5e-4, number(0, 10), "update", "L2 penalty of Adam, everywhere (method description)"),
+    "clip_norm": Option(5.0, number(1e-6, 1e6), "update", "gradient norm clipped at, everywhere"),
+    "validation_fraction": Option(0.1, SHARE, "choice", "share of each class's training images held out in stage one"),
+    "padding": Option(4, whole(0, 256), "update", "zero padding of the random crop, everywhere"),
+    "rotation": Option(5.0, number(0, 180), "network", "random rotation in stage one, ± degrees"),
 
     "warm_epochs": split_only(0, whole(0, 100_000), "start", "above 0: stage one's networks after the first begin "
         "with the weights of the task before's, for so many epochs", plus=200, cpu_plus=44),
@@ -138,7 +139,7 @@ OPTIONS: dict[str, Option] = {
                               demo=8),
     "unlabeled_views": split_only(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)"),
     "sharpening": split_only(0.5, number(0.01, 100), "mixmatch", "MixMatch: temperature of the guessed labels (T)"),
-    "alpha": option(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
+    "alpha": Option(0.75, number(0.001, 1000), "update", "Beta(α, α) of MixMatch and of mixup, everywhere"),
     "lambda_u": split_only(10.0, number(0, 1e4), "mixmatch", "MixMatch: weight of the unlabelled loss", cpu=1.0),
 
     # An output for what is none of the task's, see `utils.method.others`.
@@ -165,35 +166,35 @@ OPTIONS: dict[str, Option] = {
     "temperature": split_only(2.0, number(0.01, 1000), "compression", "compression: distillation temperature (T)"),
 
     # Stage two.
-    "finetune": option("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last "
+    "finetune": Option("all", one_of("all", "late", "heads"), "finetune", "what stage two trains: everything, the last "
         "two residual stages and the heads, or the heads; no batch-norm statistics of what is not trained",
         plus="late"),
-    "finetune_epochs": option(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
+    "finetune_epochs": Option(50, EPOCHS, "finetune", "stage two: passes over the exemplars for each task",
                          cpu=40, demo=15, seq=20, seq_demo=5),
-    "finetune_batch_size": option(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
+    "finetune_batch_size": Option(64, whole(2, 65_536), "finetune", "stage two: images a batch, of all kinds together",
                              demo=32, seq=128, seq_demo=32),
-    "finetune_lr": option(5e-4, RATE, "finetune", "stage two: initial learning rate (method description)",
+    "finetune_lr": Option(5e-4, RATE, "finetune", "stage two: initial learning rate (method description)",
                      cpu=1e-3, demo=2e-3, seq_cpu=1e-3),
-    "min_updates": option(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
+    "min_updates": Option(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
                      seq=200, seq_demo=40),
-    "finetune_rotation": option(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
+    "finetune_rotation": Option(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
     # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
-    "finetune_mixup": option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False),
-    "finetune_distillation": option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
+    "finetune_mixup": Option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False),
+    "finetune_distillation": Option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
         "networks as they were before it", plus=10.0, seq_plus=3.0),
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
         plus=True),
 
     # How it is run.
-    "evaluate_every": option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
+    "evaluate_every": Option(10, EPOCHS, "choice", "stage one: epochs between evaluations on the images of `selection`",
                         cpu=5),
-    "evaluate_last": option(5, EPOCHS, "choice", "stage one: the last epochs, each of which is evaluated"),
-    "save_every": option(5, EPOCHS, "", "epochs between saves of an unfinished training, at least a minute apart"),
-    "amp": option("auto", one_of("auto", "off", "bfloat16", "float16"), "update", "autocast of the training's forward "
+    "evaluate_last": Option(5, EPOCHS, "choice", "stage one: the last epochs, each of which is evaluated"),
+    "save_every": Option(5, EPOCHS, "", "epochs between saves of an unfinished training, at least a minute apart"),
+    "amp": Option("auto", one_of("auto", "off", "bfloat16", "float16"), "update", "autocast of the training's forward "
              'passes: `"auto"` where it pays'),
-    "compile": option(False, FLAG, "", "translate the networks by `torch.compile` for training"),
-    "deterministic": option(False, FLAG, "", "algorithms that give the same bits in every run, on CUDA too"),
+    "compile": Option(False, FLAG, "", "translate the networks by `torch.compile` for training"),
+    "deterministic": Option(False, FLAG, "", "algorithms that give the same bits in every run, on CUDA too"),
 }
 # fmt: on
 
@@ -210,6 +211,8 @@ BASELINES = {
 
 # The arguments of the entry functions that are no options.
 ARGUMENTS = {
+    "split_list": or_none(SPLIT_LIST),
+    "split_type": or_none(SPLIT_TYPE),
     "prune": FLAG,
     "mixmatch": FLAG,
     "rehearsal_size": whole(1, 10**7),
@@ -246,17 +249,17 @@ def names(sequence: bool = False) -> list[str]:
     return [name for name, option in OPTIONS.items() if option.sequence or not sequence]
 
 
-def settings(options: dict[str, Any], sequence: bool = False, arguments: Iterable[str] = ()) -> Settings:
-    """A recipe's settings with these options in place of its defaults.
+def settings(options: dict[str, Any], sequence: bool = False, **arguments: Any) -> Settings:
+    """A recipe's settings with these options in place of its defaults; `arguments` are checked with them.
 
     Raises: `UserError` for an unknown name (with the nearest known one) or a value that is not accepted.
     """
     known = names(sequence)
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, [*known, *arguments], n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(name, [*known, *ARGUMENTS], n=1, cutoff=0.0)[0]
             raise UserError(f'unknown option "{name[:60]}": did you mean "{near}"? --help lists all')
-    require_arguments(**options)
+    require_arguments(**options, **arguments)
     recipe = options.get("recipe", "paper")
     chosen = {name: value(name, recipe, sequence) for name in OPTIONS} | options
     for name in ("data_root", "checkpoint_root", "classifier_root"):
