@@ -31,8 +31,7 @@ def with_others(num_classes: int, alpha: float, weight: float) -> Objective:
     """
 
     def objective(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:
-        own, sizes = len(batch[0].labels), [len(rows.views[0]) for rows in batch]
-        known = sum(size for size, rows in zip(sizes, batch, strict=True) if rows.labels is not None)
+        own, known = len(batch[0].labels), sum(len(rows.labels) for rows in batch if rows.labels is not None)
         inputs = torch.cat([rows.views[0] for rows in batch])
         labels = F.pad(batch[0].labels, (0, len(inputs) - own), value=num_classes)
         targets = F.one_hot(labels, num_classes + 1).to(inputs.dtype)
