@@ -72,5 +72,13 @@ def test_herding_equals_a_slow_version():
     assert sorted(herding_order(features[:4], 9)) == [0, 1, 2, 3], "no more than there are"
 
 
+def test_classes_are_chosen_from_in_orders_of_their_own():
+    memory, ([task], _) = Memory(per_class=9), tasks_of([[9, 9]])
+    with task:
+        memory.add(task, seed=0)
+    one, other = (sorted(range(9), key=rows.__getitem__) for rows in rows_in(memory))
+    assert one != other
+
+
 def test_of_each_class_so_many_whatever_their_number():
     assert [Memory(per_class=5).share(classes) for classes in (1, 3, 21)] == [5, 5, 5]

@@ -121,7 +121,7 @@ def test_a_pickle_that_names_a_function_is_refused_and_not_run(refused, tmp_path
 def test_no_text_is_encoded_again_and_again(refused):
     """Each of these calls would make another copy of the text, which is in the file once."""
     call = b"c_codecs\nencode\nh\1U\x06latin1\x86R"
-    content = b"\x80\x02}U\1aX" + struct.pack("<I", 50_000) + b"x" * 50_000 + b"q\x010](" + call * 1000 + b"es."
+    content = b"\x80\x02}U\1aX" + struct.pack("<I", 50_000) + b"x" * 50_000 + b"q\x01sU\1b](" + call * 1000 + b"es."
     refused("cifar100", CIFAR100_TRAIN, content)
 
 
@@ -153,6 +153,7 @@ WRONG = {
         "objects": cifar(data=np.array([{}])),
         "another size": cifar(data=np.zeros((24, 3 * 28 * 28), np.uint8)),
         "fractions": cifar(data=np.zeros((24, 3072), np.float32)),
+        "bytes with a sign": cifar(data=np.zeros((24, 3072), np.int8)),
         "no array": cifar(data=[[0] * 3072] * 24),
         "too few labels": cifar(fine_labels=[0] * 23),
         "a label beyond the last": cifar(fine_labels=[0] * 23 + [12]),
