@@ -33,8 +33,7 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     from utils.results import figures, report
     from utils.running.run import Run
 
-    names = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type])
-    results = None
+    names, results = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type]), None
     for name in processes.share(names):
         tasks = sequence.tasks(chosen, [name], num_class)
         configuration = sequence.configuration(chosen, tasks, "network", "choice", dataset=name, num_class=num_class)
@@ -68,13 +67,13 @@ def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options
     tasks, memory = sequence.tasks(chosen, names, num_per_class=num_per_class), Memory(per_class=num_per_class)
     submodels = sequence.submodels_of(chosen)
     own = [f"model_{'_'.join(names[:count])}_{num_per_class}" for count in range(1, len(names) + 1)]
-    arguments = {"num_per_class": num_per_class, "selection": chosen.selection}
+    shared = {"num_per_class": num_per_class, "selection": chosen.selection}
     with Run(sequence.folder(chosen, "EDE_Net"), chosen, {}, own) as run:
         stages = stage_two.Stages(run, memory)
         for task in run.each(tasks, "stage two, data sets"):
             joined = tasks[: task.index + 1]
-            arguments["data_list"] = [each.name for each in joined]
-            run.configuration = sequence.configuration(chosen, joined, "finetune", **arguments)
+            shared["data_list"] = names[: len(joined)]
+            run.configuration = sequence.configuration(chosen, joined, "finetune", **shared)
             if stages.begin(task, stage_two.made_from(chosen, task, submodels, memory), own[task.index]).done:
                 continue
             net, updates = stages.resume(), 0
@@ -107,6 +106,5 @@ if __name__ == "__main__":
         train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="SVNH", num_class=10, batch_size=128)
         # train_MTIL_classifier(data_type="cifar10", num_class=10, batch_size=128)
-        # With 1, 5, 20 or 50 exemplars of every class:
-        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=5)
+        # train_EDE_Net(data_list=["MNIST", "SVNH"], num_per_class=5)  # or 1, 20, 50
         # train_EDE_Net(data_list=["MNIST", "SVNH", "cifar10"], num_per_class=5)
