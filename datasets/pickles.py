@@ -31,16 +31,16 @@ def loads(data: bytes) -> dict[str, Any]:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def array(made: list) -> np.ndarray:
-    """The array of bytes, read-only, that such a list stands for. Raises: ValueError or TypeError for another object.
+def images(made: object) -> np.ndarray:
+    """The array uint8 [N, 3072], read-only, that such a list stands for. Raises: ValueError if it stands for another.
 
-    Its state is (version, shape, dtype, whether in Fortran order, content).
+    The state of an array is (version, shape, dtype, whether in Fortran order, content).
     """
-    _, _, (_, shape, (_, (kind, *_), *_), fortran, content) = made
-    if text(kind) != "u1":
-        raise ValueError("no array of bytes")
-    content = content.encode("latin-1") if isinstance(content, str) else content
-    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
+    match made:
+        case [_, _, (_, (int(), 3072) as shape, [_, ("u1" | b"u1", *_), *_], fortran, str() | bytes() as content)]:
+            content = content.encode("latin-1") if isinstance(content, str) else content
+            return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")
+    raise ValueError("no images uint8 [N, 3072]")
 
 
 def text(value: str | bytes) -> str:

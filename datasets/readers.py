@@ -38,7 +38,7 @@ def _content(path: Path, form: str) -> Iterator[bytes]:
     content = path.read_bytes()
     try:
         yield content
-    except (ValueError, TypeError, OSError, EOFError, struct.error, zlib.error) as error:
+    except (ValueError, OSError, EOFError, struct.error, zlib.error) as error:
         reason = one_line(str(error))[:120]
         raise UserError(f"{path} is cut short or damaged ({reason}): expected {form}; replace it") from error
 
@@ -59,9 +59,7 @@ def read_cifar(paths: list[Path]) -> Arrays:
 def _cifar_batch(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     with _content(path, "a CIFAR archive's images and labels") as content:
         batch = pickles.loads(content)
-        pixels = pickles.array(batch.get("data"))
-        if pixels.shape[1:] != (3072,):
-            raise ValueError("no images uint8 [N, 3072]")
+        pixels = pickles.images(batch.get("data"))
         labels = batch.get("fine_labels", batch.get("labels"))
         return pixels.reshape(-1, 3, 32, 32), _labels(labels, len(pixels), classes)
 

@@ -93,7 +93,7 @@ WRITERS = {
 @pytest.mark.parametrize("written", WRITERS)
 def test_cifar_is_read_whatever_python_wrote_it_and_a_subset_keeps_all_names(root, written):
     batch = pickles.loads((root / CIFAR100_TRAIN).read_bytes())
-    subset = {"data": pickles.array(batch["data"])[:5], "fine_labels": batch["fine_labels"][:5]}
+    subset = {"data": pickles.images(batch["data"])[:5], "fine_labels": batch["fine_labels"][:5]}
     (root / CIFAR100_TRAIN).write_bytes(WRITERS[written](subset))
     loaded = catalog.load("cifar100", root, "train")
     assert torch.equal(loaded.images.flatten(1), torch.tensor(subset["data"]))
