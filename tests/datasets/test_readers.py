@@ -152,6 +152,7 @@ WRONG = {
         "a list": pickle.dumps([1, 2], protocol=2),
         "objects": cifar(data=np.array([{}])),
         "another size": cifar(data=np.zeros((24, 3 * 28 * 28), np.uint8)),
+        "two images a row": cifar(data=np.zeros((12, 6144), np.uint8), fine_labels=[0] * 12),
         "fractions": cifar(data=np.zeros((24, 3072), np.float32)),
         "bytes with a sign": cifar(data=np.zeros((24, 3072), np.int8)),
         "no array": cifar(data=[[0] * 3072] * 24),
