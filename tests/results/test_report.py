@@ -59,7 +59,7 @@ def test_the_tables_of_stage_two_show_every_stage_the_last_ones_errors_and_the_m
 def test_the_table_of_stage_one_shows_every_network_before_and_after():
     assert rows_of(examples.stage_one())[1] == [
         *("3–5", "65.0", "63.0", "16-32-64-128", "8-16-32-64", "0.256 M", "0.064 M", "2.6 M", "0.6 M"),
-        *("1 of 2", "15 s"),
+        *("1 of 2", "0:00:15"),
     ]
     assert [row[:3] for row in rows_of(examples.sequence_one())] == [[name, "64.0", "–"] for name in examples.SEQUENCE]
 

@@ -21,8 +21,8 @@ def test_the_log_goes_on_where_an_earlier_process_left_it(a_run, tmp_path):
     assert [line.split()[-1] for line in lines] == ["0", "1", "2"]
 
 
-def test_times_are_told_by_their_two_largest_units():
-    assert [duration(each) for each in (4.2, 45, 185, 220_800)] == ["4.2 s", "45 s", "3 min 05 s", "61 h 20 min"]
+def test_times_are_told_in_hours_minutes_and_seconds():
+    assert [duration(each) for each in (4.2, 184.6, 220_800)] == ["0:00:04", "0:03:05", "2 days, 13:20:00"]
 
 
 SAYING = f"""

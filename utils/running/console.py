@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -36,15 +37,8 @@ def show(text: str, stream: TextIO | None = None) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time span by its two largest units: `4.2 s`, `45 s`, `3 min 05 s`, `61 h 20 min`."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return "{} h {:02d} min".format(*divmod(round(seconds / 60), 60))
+    """A time span in hours, minutes and seconds: `0:03:05`, or `2 days, 13:20:00`."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 class Console:
