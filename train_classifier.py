@@ -17,7 +17,7 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
         split_type: "sA-tB", A classes first and the rest in B tasks; gives the split_list if that is left out.
             With neither, "s0-t10".
         prune: compress each network step by step.
-        mixmatch: train with unlabelled images too; False is plain supervised training.
+        mixmatch: train with unlabelled images too; False is supervised training.
         rehearsal_size: the memory's size in stage two; matters here with `other_exemplars` only.
         **options: see `utils.running.options`, all by name.
 

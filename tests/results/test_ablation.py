@@ -14,7 +14,7 @@ def test_cells_are_the_grid_or_the_additions_one_on_top_of_the_other():
     assert found == [[{"mixmatch": m, "prune": p} for p in (True, False)] for m in (True, False)]
     found = ablation.grid(settings({"recipe": "plus"}))
     names = [classifiers for classifiers, _ in found]
-    assert names == ["faithful", "inherited", "inherited_warm", "inherited_warm_other"]
+    assert names == ["without_additions", "inherited", "inherited_warm", "inherited_warm_other"]
     assert [cell.options.get("other_weight") for _, cells in found for cell in cells] == [0.0] * 3 + [None] * 3
     assert found[-1][1][-1].options == {}, "all additions"
 

@@ -43,7 +43,7 @@ def supervised(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outco
 
 
 def mixup(num_classes: int, alpha: float) -> Objective:
-    """Cross-entropy on pairs mixed over the joined rows of all parts of the batch, λ = max(λ, 1−λ), Beta(α, α).
+    """Cross-entropy on pairs mixed over the joined rows of all parts of the batch, see `StepRandom.mixing`.
 
     With `alpha` 0 nothing is mixed.
     """

@@ -24,10 +24,10 @@ def with_others(num_classes: int, alpha: float, weight: float) -> Objective:
     exemplars of old classes, one without is unlabelled images. Pairs are mixed over the joined rows. The loss is the
     mean over the labelled rows and exemplars, plus `weight` times that over unlabelled rows.
 
-    Tasks see "other" more or less often, later ones with exemplars more. So that the sub-models are equally shy when
-    they are joined, the logarithm of each output's weight in the batch is added to the logits in the loss (Menon et al.
-    2021, "Long-tail learning via logit adjustment", arXiv 2007.07314, section 5), and the outputs themselves are as if
-    each had been seen equally often.
+    Tasks see "other" more or less often, later ones with exemplars more. So that the joined sub-models say it equally
+    readily, the logarithm of each output's weight in the batch is added to the logits in the loss (Menon et al. 2021,
+    "Long-tail learning via logit adjustment", arXiv 2007.07314, section 5), and the outputs themselves are as if each
+    had been seen equally often.
     """
 
     def objective(model: nn.Module, batch: list[Rows], random: StepRandom) -> Outcome:

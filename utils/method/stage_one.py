@@ -1,4 +1,4 @@
-"""Stage one for one task: the temporary network, and the compressed one."""
+"""Stage one for one task: the temporary network, and what every training of stage one has in common."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def foreign_images(settings: Settings, memory: Memory, unlabelled: Images | None
 
 
 def train_temporary(run: Run, task: Task, foreign: Foreign, before: Artefact | None = None) -> Artefact:
-    """Trains the task's temporary ResNet-18, `model_<task>`, with MixMatch where there are unlabelled images.
+    """Trains the task's temporary ResNet-18, `model_<task>`, see `objective`.
 
     It begins with fresh weights, or for `warm_epochs` with those of the network `before`, all but the head's.
     """
@@ -108,7 +108,8 @@ def fresh(task: Task, outputs: int, widths: Sequence[int], seed: int, phase: str
 
 
 def objective(num_classes: int, foreign: Foreign, settings: Settings, mixed: bool = False) -> Objective:
-    """Stage one's loss: MixMatch where there are unlabelled images; else plain, or with mixup where that is asked."""
+    """Stage one's loss: of an "other" output if there is one, else MixMatch where there are unlabelled images, else
+    plain, or with mixup where that is asked."""
     if foreign.other:
         return with_others(num_classes, settings.alpha, settings.other_weight)
     if foreign.unlabelled is not None:

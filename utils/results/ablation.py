@@ -43,7 +43,7 @@ def grid(settings: Settings) -> list[tuple[str, list[Cell]]]:
     Cells of one stage one stand together, with the folder below a seed's where that lies.
     """
     found = []
-    if not settings.finetune_distillation:
+    if "plus" not in settings.recipe:
         for mixmatch, name in ((True, "mixmatch"), (False, "supervised")):
             cells = []
             for prune, state in ((True, "compressed"), (False, "uncompressed")):
@@ -53,7 +53,7 @@ def grid(settings: Settings) -> list[tuple[str, list[Cell]]]:
         return found
     for count in range(len(ADDITIONS) + 1):
         there, off = [*ADDITIONS][:count], [*ADDITIONS][count:]
-        name = "_".join(there) or "faithful"
+        name = "_".join(there) or "without_additions"
         options = {option: OPTIONS[option].default for addition in off for option in ADDITIONS[addition]}
         cell = Cell(name, {addition: addition in there for addition in ADDITIONS}, options)
         if "distilled" in there:

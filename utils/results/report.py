@@ -73,6 +73,8 @@ def notes(configurations: Iterable[dict]) -> str:
         if "baseline" in each:
             found[f"{method(each)}: {BASELINES[each['baseline']]}."] = None
         found[NOTES[each.get("selection")]] = None
+        if each.get("dataset_stand_in"):
+            found["The images are drawn stand-ins."] = None
     return " ".join(found)
 
 

@@ -17,7 +17,7 @@ class Interruption:
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[None]:
-        """Within this block the two signals only set `requested`, but only where the main thread asks for it."""
+        """In the main thread, within this block: a first signal sets `requested`, a second one does as before."""
         cls.requested, before = None, {}
 
         def note(number: int, frame: object) -> None:

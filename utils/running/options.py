@@ -133,8 +133,8 @@ OPTIONS: dict[str, Option] = {
     "warm_epochs": split_only(0, whole(0, 100_000), "start", "above 0: stage one's networks after the first begin "
         "with the weights of the task before's, for so many epochs", plus=200, cpu_plus=44),
 
-    # MixMatch: Berthelot et al. 2019, section 4.1, except lambda_u (there 75 for CIFAR-10; at 10 it holds the short
-    # training of "cpu" back: 77 % instead of 85 % on the first task).
+    # MixMatch: views, sharpening and alpha from Berthelot et al. 2019, section 3.5. Their lambda_u is 75 for CIFAR-10;
+    # 10 holds the short training of "cpu" back: 77 % instead of 85 % on the first task.
     "unlabeled_batch_size": split_only(64, BATCH, "mixmatch", "MixMatch: unlabelled images a batch", plus=32, cpu=16,
                               demo=8),
     "unlabeled_views": split_only(2, whole(1, 16), "mixmatch", "MixMatch: augmentations of each unlabelled image (K)"),
@@ -149,8 +149,8 @@ OPTIONS: dict[str, Option] = {
         '"other"', plus=16, cpu_plus=8),
 
     # Compression and distillation.
-    "percent": split_only(0.5, SHARE, "compression", "compression: share of batch-norm scales below the threshold",
-        cpu_plus=0.51),
+    "percent": split_only(0.5, SHARE, "compression", "compression: share (0 to 1) of batch-norm scales below the "
+        "threshold", cpu_plus=0.51),
     "max_accuracy_loss": split_only(4.0, number(0, 100), "compression", "compression: points a network may lie below "
         "its teacher", demo=10.0),
     "min_width": split_only(8, whole(1, 4096), "compression", "compression: no residual stage gets narrower", demo=4),

@@ -30,7 +30,7 @@ class StepRandom:
         self.numpy = np.random.default_rng(derive(*key, "numpy"))
 
     def mixing(self, alpha: float, count: int) -> torch.Tensor:
-        """λ = max(λ', 1−λ') with λ' ~ Beta(α, α) for each row: it stays nearer to its first part (MixMatch, eq. 8–9).
+        """λ' = max(λ, 1−λ) with λ ~ Beta(α, α) for each row: it stays nearer to its first part (MixMatch, eq. 8–9).
 
         Returns: float32 [count] on the device, in 0.5..1.
         """
