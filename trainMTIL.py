@@ -19,8 +19,7 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     """Stage one: trains a data set's ResNet-18, or those of several, supervised.
 
     Args:
-        data_type: MNIST, FashionMNIST, SVHN (or SVNH), CIFAR-10, …, in any letter case; or a list of such names, which
-            the processes share out where `torchrun` started several.
+        data_type: MNIST, SVHN (or SVNH), CIFAR-10, … in any letter case, or a list, shared out under `torchrun`.
         num_class: how many classes each has; a check.
         batch_size: images a batch.
         **options: see `utils.running.options`, all by name.
@@ -33,16 +32,17 @@ def train_MTIL_classifier(data_type="MNIST", num_class=10, batch_size=128, **opt
     from utils.results import figures, report
     from utils.running.run import Run
 
-    names, results = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type]), None
-    for name in processes.share(names):
-        tasks = sequence.tasks(chosen, [name], num_class)
-        configuration = sequence.configuration(chosen, tasks, "network", "choice", dataset=name, num_class=num_class)
-        with Run(sequence.folder(chosen, "classifier"), chosen, configuration, own=[f"model_{name}"]) as run:
-            for task in run.each(tasks, "stage one, data sets"):
-                stage_one.train_temporary(run, task, stage_one.Foreign())
-            results = report.sequence_one(run.recorded("model_*").values())
-            results = run.finish(results, report.table(results), figures.stage_one)
-    return results
+    names = sequence.known_names(data_type if isinstance(data_type, list | tuple) else [data_type])
+    if not (mine := processes.share(names)):
+        return None  # there are more processes than data sets
+    tasks = [task for name in mine for task in sequence.tasks(chosen, [name], num_class)]
+    with Run(sequence.folder(chosen, "classifier"), chosen, {}, own=[f"model_{name}" for name in mine]) as run:
+        for task in run.each(tasks, "stage one, data sets"):
+            shared = {"dataset": task.name, "num_class": num_class}
+            run.configuration = sequence.configuration(chosen, [task], "network", "choice", **shared)
+            stage_one.train_temporary(run, task, stage_one.Foreign())
+        results = report.sequence_one(run.recorded("model_*").values())
+        return run.finish(results, report.table(results), figures.stage_one)
 
 
 def train_EDE_Net(data_list=SEQUENCE, num_per_class=5, batch_size=128, **options):

@@ -120,12 +120,16 @@ def ablation(split_list=None, split_type=None, rehearsal_size=2000, seeds=[0, 1,
     for name in {"seed", "classifier_root"} & options.keys():
         raise UserError(f"ablation() sets {name} itself: give seeds=[…] or checkpoint_root")
     chosen = settings(options, rehearsal_size=rehearsal_size, seeds=seeds)
+    from utils.method import stage_one
     from utils.results import ablation as parts
 
+    stage_one.sees_exemplars(chosen)  # or it is refused after hours
     folder, grid = parts.folder(chosen, split_list, split_type, rehearsal_size), parts.grid(chosen)
+    if chosen.restart:
+        raise UserError(f"ablation() is many runs, which restart=True cannot begin anew at once: delete {folder}")
     shared = {**options, "split_list": split_list, "split_type": split_type, "rehearsal_size": rehearsal_size}
-    for seed, (stage_one, cells) in processes.share(list(product(seeds, grid))):
-        root, classifiers = folder / f"seed_{seed}", str(folder / f"seed_{seed}" / stage_one)
+    for seed, (name, cells) in processes.share(list(product(seeds, grid))):
+        root, classifiers = folder / f"seed_{seed}", str(folder / f"seed_{seed}" / name)
         with processes.own_share():
             here = {**shared, "seed": seed}
             train_classifier.train_model(**{**here, **cells[0].options, "checkpoint_root": classifiers})

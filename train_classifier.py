@@ -29,8 +29,8 @@ def train_model(split_list=None, split_type=None, prune=True, mixmatch=True, reh
     Raises: `utils.running.errors.UserError` for what the caller can mend.
     """
     chosen = settings(options, prune=prune, mixmatch=mixmatch, rehearsal_size=rehearsal_size)
-    if chosen.restart:  # a process cannot tell what is old from what another one has just written
-        processes.require_one("restart=True begins anew")
+    if chosen.restart or chosen.dry_run:  # a process cannot tell what is old from what another one has just written
+        processes.require_one("restart=True begins anew" if chosen.restart else "dry_run=True adds up all trainings")
     if chosen.warm_epochs:
         processes.require_one("with warm_epochs every task begins with the one before")
     from datasets.memory import Memory  # torch takes seconds: after the call has been checked

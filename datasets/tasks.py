@@ -35,8 +35,10 @@ class Task:
     _open: bool = False  # whether they are in reach
 
     def __post_init__(self) -> None:
-        # Of its training images, wherever in the order it stands.
-        self.fingerprint = replace(self._kept, labels=self._kept.labels - self.first).fingerprint()
+        # Of its training and its test images, wherever in the order it stands.
+        self.fingerprint, self.test_fingerprint = (
+            replace(images, labels=images.labels - self.first).fingerprint() for images in (self._kept, self.test)
+        )
 
     @property
     def num_classes(self) -> int:
@@ -57,7 +59,8 @@ class Task:
     @property
     def described(self) -> dict[str, Any]:
         """What a record says of it."""
-        return {"task": self.name, "classes": list(self.class_names), "images": self.fingerprint}
+        images = {"images": self.fingerprint, "test images": self.test_fingerprint}
+        return {"task": self.name, "classes": list(self.class_names), **images}
 
     def __enter__(self) -> "Task":
         if self._kept is None:

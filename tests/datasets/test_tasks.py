@@ -80,7 +80,8 @@ def test_whole_data_sets_are_tasks_one_after_the_other():
     assert [(task.name, task.first, task.last) for task in tasks] == [("mnist", 0, 3), ("cifar100", 3, 9)]
     assert [(task.mirror, task.mean[0]) for task in tasks] == [(False, 0.1), (True, 0.5)]
     assert len({key for task in tasks for key in task.class_keys}) == 9
-    assert tasks[1].fingerprint == data_sets([(image_set(), image_set(4))])[0].fingerprint, "wherever it stands"
+    assert tasks[1].described == data_sets([(image_set(), image_set(4))])[0].described, "wherever it stands"
+    assert tasks[1].described != data_sets([(image_set(), image_set(3))])[0].described, "other test images"
     with tasks[1]:
         assert torch.equal(tasks[1].train.labels, image_set().labels + 3)
         assert torch.equal(tasks[1].test.labels, image_set(4).labels + 3)

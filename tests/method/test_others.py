@@ -45,6 +45,8 @@ def test_loss_is_the_slow_one_whatever_class_an_exemplar_was():
     outcome = with_others(CLASSES, ALPHA, WEIGHT)(model, batch, StepRandom("cpu", "step"))
     assert outcome.loss.item() == pytest.approx(slow_loss(model, batch), rel=1e-5)
     torch.testing.assert_close(outcome.logits, model(outcome.inputs))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert with_others(CLASSES, ALPHA, WEIGHT)(model, batch, StepRandom("cpu", "step")).loss.dtype == torch.float32
 
 
 def test_logits_without_other_are_log_ratios():

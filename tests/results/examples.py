@@ -81,7 +81,9 @@ def sequence_one(**options):
 def joined(names, count, correct, **options):
     """JSON file of a joined network with these counts of correct images, of 100 a data set."""
     results = stage(len(names) - 1, correct=correct, updates=200, alone=[99.0, 90.0, 80.0][: len(names)])
-    return of_sequence(results, data_list=names, num_per_class=count, **options)
+    found = of_sequence(results, data_list=names, num_per_class=count, **options)
+    found["made_from"]["stage before"] = str(names[:-1]) if names[1:] else None
+    return {**found, "fingerprint": str(names)}
 
 
 def sequence_two():
@@ -94,5 +96,9 @@ def sequence_two():
             joined(SEQUENCE, 1, [30, 20, 10]),  # of which the first network is missing
             joined(SEQUENCE[1:2], 1, [80]),
             joined([SEQUENCE[1], SEQUENCE[0]], 1, [50, 40], selection="test", dataset_stand_in=True),
+            {
+                **joined([SEQUENCE[1], SEQUENCE[0], SEQUENCE[2]], 1, [9, 9, 9]),
+                "made_from": {"stage before": "as it was"},
+            },
         ]
     )

@@ -52,6 +52,14 @@ def test_12_wrong_arguments_are_one_line_and_nothing_is_written(stand_in, tmp_pa
     assert not list(tmp_path.rglob("*.pt"))
 
 
+def test_exemplars_that_stage_one_cannot_know_are_refused_in_both_stages(stand_in, tmp_path, refusal):
+    options = {**SPLIT, "data_root": str(stand_in), "checkpoint_root": str(tmp_path), "rehearsal_size": 16}
+    for train_model in (train_classifier.train_model, train_EDE_Net.train_model):
+        assert "other_exemplars=0" in refusal(
+            train_model, **options, other_weight=0.5, other_exemplars=2, exemplars="herding"
+        )
+
+
 def test_the_sequence_refuses_it_in_one_line(stand_in, tmp_path, refusal):
     options = {**SEQUENCE, "data_root": str(stand_in), "checkpoint_root": str(tmp_path / "root")}
     for wrong in (
@@ -83,6 +91,7 @@ def test_what_is_one_training_is_refused_under_torchrun(refusal, monkeypatch):
     monkeypatch.setattr("datasets.stand_ins.demo_options", None)  # refused before anything is drawn or trained
     for function, options in (
         (train_classifier.train_model, {"restart": True}),
+        (train_classifier.train_model, {"dry_run": True}),
         (train_classifier.train_model, {"warm_epochs": 1}),
         (train_EDE_Net.train_model, {}),
         (train_EDE_Net.baseline, {"kind": "replay"}),
@@ -98,6 +107,8 @@ def test_14_other_functions_refuse_it_in_one_line_too(tmp_path, refusal):
     assert "a" in refusal(train_EDE_Net.compare, "a\0", "b")
     assert "folder" in refusal(train_EDE_Net.evaluate, "a\0")
     assert "stage" in refusal(train_EDE_Net.evaluate, str(tmp_path), stage="2")
+    assert "dataset" in refusal(train_EDE_Net.evaluate, str(tmp_path), dataset=5)
+    assert "delete checkpoints/ablation_" in refusal(train_EDE_Net.ablation, restart=True)
     assert "image" in refusal(train_EDE_Net.predict, 5, "a.pt")
     assert "nowhere.pt" in refusal(train_EDE_Net.predict, "a.png", str(tmp_path / "nowhere.pt"))
     assert "xxx" in refusal(train_EDE_Net.predict, "x" * 300, "x" * 300)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import product
 
 import pytest
 import torch
@@ -56,6 +57,15 @@ def test_a_folder_without_such_networks_is_named_and_nothing_in_it_called_damage
         assert "damaged" not in str(caught.value)
     with pytest.raises(UserError, match="folder:PATH"):  # whose data lie where only the user knows
         evaluate.tested({"image_size": 16}, {"dataset": "folder-flowers"}, "data", None)
+
+
+def test_a_folder_of_images_may_have_been_moved(tmp_path):
+    for part, name in product(("train", "test"), "ab"):
+        (tmp_path / "new" / part / name).mkdir(parents=True)
+        Image.new("RGB", (16, 16)).save(tmp_path / "new" / part / name / "1.png")
+    meta, configuration = {"image_size": 16, "tasks": [["0to2", 0, 2]]}, {"dataset": "folder-old", "class_order": None}
+    [task] = evaluate.tested(meta, configuration, "data", f"folder:{tmp_path / 'new'}")
+    assert task.class_names == ("a", "b")
 
 
 def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(finished, stand_in, tmp_path, capsys):

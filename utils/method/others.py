@@ -41,7 +41,7 @@ def with_others(num_classes: int, alpha: float, weight: float) -> Objective:
         weights[:known] = 1 / known
         priors = torch.cat([(weights[:own].sum() / num_classes).expand(num_classes), weights[own:].sum().expand(1)])
         adjusted = logits.float() + priors.log().to(logits.device)
-        loss = -(targets * F.log_softmax(adjusted, dim=1)).sum(dim=1) @ weights.to(logits.device)
-        return Outcome(loss, inputs, logits)
+        losses = -(targets * F.log_softmax(adjusted, dim=1)).sum(dim=1)
+        return Outcome(losses.dot(weights.to(logits.device)), inputs, logits)  # autocast rounds `@`, but not this
 
     return objective

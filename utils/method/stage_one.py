@@ -31,17 +31,24 @@ def folder(settings: Settings, split: Split, mixmatch: bool) -> Path:
 
 
 def begin(settings: Settings, split: Split, arguments: dict[str, Any], rehearsal_size: int) -> Run:
-    """The run of stage one of a split; `arguments` are what results say beside the options.
-
-    Raises: `UserError` for exemplars of which stage one cannot know which ones stage two will have.
-    """
-    if settings.other_weight and settings.other_exemplars:
-        if settings.exemplars != "random":
-            raise UserError(f'exemplars="{settings.exemplars}" is known after stage two only: give other_exemplars=0')
+    """The run of stage one of a split; `arguments` are what results say beside the options."""
+    if sees_exemplars(settings):
         arguments = {**arguments, "rehearsal_size": rehearsal_size}
     deciding = settings.deciding("run", "update", "network", "start", "mixmatch", "other", "choice", "compression")
     configuration = {**split.configuration, **arguments, "recipe": settings.recipe, **deciding}
     return Run(folder(settings, split, arguments["mixmatch"]), settings, configuration, siblings="classifier_*")
+
+
+def sees_exemplars(settings: Settings) -> bool:
+    """Whether stage one learns from the exemplars of the tasks before, as "other".
+
+    Raises: `UserError` for exemplars of which it cannot know which ones stage two will have.
+    """
+    if not settings.other_weight or not settings.other_exemplars:
+        return False
+    if settings.exemplars != "random":
+        raise UserError(f'exemplars="{settings.exemplars}" is known after stage two only: give other_exemplars=0')
+    return True
 
 
 def model_name(task: Task, compressed: bool) -> str:
@@ -94,7 +101,6 @@ def made_from(task: Task, foreign: Foreign, settings: Settings) -> dict[str, Any
     return {
         **task.described,
         **settings.deciding("run", "update", "network", "choice", *kinds),
-        "test images": task.test.fingerprint() if settings.selection == "test" else None,
         "unlabelled images": foreign.unlabelled and foreign.unlabelled.fingerprint(),
         "exemplars": foreign.exemplars and foreign.exemplars.fingerprint(),
         "rehearsal_size": foreign.size,

@@ -85,7 +85,7 @@ def submodels_of(settings: Settings, split: Split, prune: bool, mixmatch: bool, 
     call = {"split_list": split.bounds, "split_type": split.type, "prune": prune, "mixmatch": mixmatch}
     agreed = {name: getattr(settings, name) for name in ("image_size", "seed", "selection", "validation_fraction")}
     agreed["rehearsal_size"] = 0
-    if settings.other_weight and settings.other_exemplars:  # stage one saw exemplars of this memory
+    if stage_one.sees_exemplars(settings):
         call["rehearsal_size"] = agreed["rehearsal_size"] = rehearsal_size
     if mixmatch:
         agreed["unlabeled"] = naming.short_name(settings.unlabeled)

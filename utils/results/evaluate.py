@@ -23,7 +23,8 @@ def evaluate(folder, stage=None, data_root="data", dataset=None, device="auto"):
 
     Raises: `UserError` if there is no such network, a file is damaged, or a count is another one.
     """
-    require_arguments(stage=stage, data_root=data_root, device=device)
+    named = {} if dataset is None else {"dataset": dataset}
+    require_arguments(stage=stage, data_root=data_root, device=device, **named)
     processes.require_one()
     folder = path_of("folder", folder)
     names = "*" if stage is None else f"stage_{stage}"
@@ -77,7 +78,9 @@ def tested(meta: dict[str, Any], configuration: dict[str, Any], data_root: str, 
     if name.startswith("folder-"):
         raise UserError(f'the network was trained on a folder of images: give dataset="folder:PATH" ({name})')
     part = catalog.load(name, data_root, "test", size)
-    if part.name != configuration["dataset"]:
+    bounds = [0, *(last for _, _, last in meta["tasks"])]
+    moved = part.name.startswith("folder-") and configuration["dataset"].startswith("folder-")
+    if (part.name != configuration["dataset"] and not moved) or len(part.class_names) < bounds[-1]:
         raise UserError(f"the network was trained on {configuration['dataset']}, not on {part.name}: give that")
     order = splits.class_order(configuration["class_order"], len(part.class_names))
-    return class_ranges(part, part, order, [0, *(last for _, _, last in meta["tasks"])])
+    return class_ranges(part, part, order, bounds)

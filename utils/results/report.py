@@ -190,15 +190,16 @@ def sequence_two(networks: Iterable[dict]) -> dict:
     run, whose results have besides: "updates" of every stage; "alone", the accuracy of stage one's network of each data
     set among its own classes; "mean", that of the data sets' accuracies in the end.
     """
-    found = {}
-    for each in networks:
-        configuration = each["configuration"]
-        found[tuple(configuration["data_list"]), configuration["num_per_class"]] = each
-    content = []
+    found, content = {}, []
+    for each in sorted(networks, key=lambda each: len(each["configuration"]["data_list"])):
+        names, count = tuple(each["configuration"]["data_list"]), each["configuration"]["num_per_class"]
+        before = found.get((names[:-1], count), {"fingerprint": None})
+        if each["made_from"]["stage before"] == before["fingerprint"]:  # else the shorter sequence was made anew since
+            found[names, count] = each
     for names, count in sorted(found, key=lambda key: (len(key[0]), *key)):
-        stages = [found.get((names[: length + 1], count)) for length in range(len(names))]
+        stages = [found[names[: length + 1], count] for length in range(len(names))]
         goes_on = any(longer[: len(names)] == names != longer for longer, other in found if other == count)
-        if goes_on or None in stages or len(stages) == 1:
+        if goes_on or len(stages) == 1:
             continue
         last = stages[-1]
         bounds = [0, *accumulate(len(each["made_from"]["classes"]) for each in stages)]

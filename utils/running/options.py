@@ -176,13 +176,14 @@ OPTIONS: dict[str, Option] = {
     "finetune_lr": Option(5e-4, RATE, "finetune", "stage two: initial learning rate (method description)",
                      cpu=1e-3, demo=2e-3, seq_cpu=1e-3),
     "min_updates": Option(0, whole(0, 10**7), "finetune", "stage two: updates at least, whatever the epochs",
-                     seq=200, seq_demo=40),
+                     seq=200, seq_plus=400, seq_demo=40),
     "finetune_rotation": Option(10.0, number(0, 180), "finetune", "stage two: random rotation, ± degrees"),
 
     # Distillation, see `utils.method.distill`, keeps from overfitting what mixup would.
-    "finetune_mixup": Option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False),
+    "finetune_mixup": Option(True, FLAG, "finetune", "stage two: whether pairs of images are mixed", plus=False,
+        seq_plus=False),
     "finetune_distillation": Option(0.0, number(0, 1000), "finetune", "stage two: weight of distillation from the "
-        "networks as they were before it", plus=10.0, seq_plus=3.0),
+        "networks as they were before it", plus=10.0, seq_plus=0.3),
     "flip_average": split_only(False, FLAG, "prediction", "predictions are the mean over an image and its mirror image",
         plus=True),
 
