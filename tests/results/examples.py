@@ -65,10 +65,12 @@ def baseline(kind, seed=0, **options):
     return stage_two(seed=seed, stage_one=None, configuration=own, **options)
 
 
-def of_sequence(results, **options):
+def of_sequence(results, before=None, **options):
     """JSON file of a network of the sequence, of either stage."""
     configuration = {"selection": "validation", "seed": 0, "class_order": None, "recipe": "demo", **options}
-    return {"made_from": {"classes": [*"0123456789"]}, "configuration": configuration, "results": results}
+    made_from = {"classes": [*"0123456789"], "stage before": None if before == "[]" else before}
+    named = {"fingerprint": str(options.get("data_list")), "configuration": configuration}
+    return {"made_from": made_from, "results": results, **named}
 
 
 def sequence_one(**options):
@@ -81,24 +83,18 @@ def sequence_one(**options):
 def joined(names, count, correct, **options):
     """JSON file of a joined network with these counts of correct images, of 100 a data set."""
     results = stage(len(names) - 1, correct=correct, updates=200, alone=[99.0, 90.0, 80.0][: len(names)])
-    found = of_sequence(results, data_list=names, num_per_class=count, **options)
-    found["made_from"]["stage before"] = str(names[:-1]) if names[1:] else None
-    return {**found, "fingerprint": str(names)}
+    return of_sequence(results, str(names[:-1]), data_list=names, num_per_class=count, **options)
 
 
 def sequence_two():
     """Content of the results.json of the sequence's stage two."""
-    return report.sequence_two(
-        [
-            joined(SEQUENCE, 5, [60, 50, 40]),
-            joined(SEQUENCE[:2], 5, [70, 60]),
-            joined(SEQUENCE[:1], 5, [90]),
-            joined(SEQUENCE, 1, [30, 20, 10]),  # of which the first network is missing
-            joined(SEQUENCE[1:2], 1, [80]),
-            joined([SEQUENCE[1], SEQUENCE[0]], 1, [50, 40], selection="test", dataset_stand_in=True),
-            {
-                **joined([SEQUENCE[1], SEQUENCE[0], SEQUENCE[2]], 1, [9, 9, 9]),
-                "made_from": {"stage before": "as it was"},
-            },
-        ]
-    )
+    stale = {**joined(SEQUENCE, 1, [9, 9, 9]), "made_from": {"stage before": "another network of the first two"}}
+    networks = [
+        joined(SEQUENCE, 5, [60, 50, 40]),
+        joined(SEQUENCE[:2], 5, [70, 60]),
+        joined(SEQUENCE[:1], 5, [90]),
+        joined(SEQUENCE, 2, [30, 20, 10]),  # of which the first network is missing
+        joined(SEQUENCE[:1], 1, [80]),
+        joined(SEQUENCE[:2], 1, [50, 40], selection="test", dataset_stand_in=True),
+    ]
+    return report.sequence_two([*networks, stale])

@@ -8,8 +8,6 @@ from unittest.mock import Mock, call
 
 import pytest
 
-from utils.running.console import duration
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -19,10 +17,6 @@ def test_the_log_goes_on_where_an_earlier_process_left_it(a_run, tmp_path):
             run.console.say(f"line {number}")
     lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert [line.split()[-1] for line in lines] == ["0", "1", "2"]
-
-
-def test_times_are_told_in_hours_minutes_and_seconds():
-    assert [duration(each) for each in (4.2, 184.6, 220_800)] == ["0:00:04", "0:03:05", "2 days, 13:20:00"]
 
 
 SAYING = f"""

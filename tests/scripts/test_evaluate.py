@@ -60,12 +60,15 @@ def test_a_folder_without_such_networks_is_named_and_nothing_in_it_called_damage
 
 
 def test_a_folder_of_images_may_have_been_moved(tmp_path):
-    for part, name in product(("train", "test"), "ab"):
-        (tmp_path / "new" / part / name).mkdir(parents=True)
-        Image.new("RGB", (16, 16)).save(tmp_path / "new" / part / name / "1.png")
+    for place in (tmp_path / "new" / part / name for part, name in product(("train", "test"), "ab")):
+        place.mkdir(parents=True)
+        Image.new("RGB", (16, 16)).save(place / "1.png")
     meta, configuration = {"image_size": 16, "tasks": [["0to2", 0, 2]]}, {"dataset": "folder-old", "class_order": None}
-    [task] = evaluate.tested(meta, configuration, "data", f"folder:{tmp_path / 'new'}")
-    assert task.class_names == ("a", "b")
+    where = ("data", f"folder:{tmp_path / 'new'}")
+    assert evaluate.tested(meta, configuration, *where)
+    for wrong in ({"dataset": "cifar100"}, {"tasks": [["0to3", 0, 3]]}):  # of another kind, or of more classes
+        with pytest.raises(UserError, match="found 2 of folder-new"):
+            evaluate.tested({**meta, **wrong}, {**configuration, **wrong}, *where)
 
 
 def test_a_test_image_saved_to_a_file_is_predicted_as_it_was_evaluated(finished, stand_in, tmp_path, capsys):

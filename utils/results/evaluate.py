@@ -81,6 +81,9 @@ def tested(meta: dict[str, Any], configuration: dict[str, Any], data_root: str, 
     bounds = [0, *(last for _, _, last in meta["tasks"])]
     moved = part.name.startswith("folder-") and configuration["dataset"].startswith("folder-")
     if (part.name != configuration["dataset"] and not moved) or len(part.class_names) < bounds[-1]:
-        raise UserError(f"the network was trained on {configuration['dataset']}, not on {part.name}: give that")
+        theirs = f"{bounds[-1]} classes of {configuration['dataset']}"
+        raise UserError(
+            f"the network was trained on {theirs}, found {len(part.class_names)} of {part.name}: give those"
+        )
     order = splits.class_order(configuration["class_order"], len(part.class_names))
     return class_ranges(part, part, order, bounds)
