@@ -69,8 +69,8 @@ def of_sequence(results, before=None, **options):
     """JSON file of a network of the sequence, of either stage."""
     configuration = {"selection": "validation", "seed": 0, "class_order": None, "recipe": "demo", **options}
     made_from = {"classes": [*"0123456789"], "stage before": None if before == "[]" else before}
-    named = {"fingerprint": str(options.get("data_list")), "configuration": configuration}
-    return {"made_from": made_from, "results": results, **named}
+    own = {"fingerprint": str(options.get("data_list")), "configuration": configuration, "results": results}
+    return {"made_from": made_from, **own}
 
 
 def sequence_one(**options):
