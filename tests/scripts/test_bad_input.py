@@ -37,7 +37,7 @@ WRONG = [
     {"split_list": "0,2,4"}, {"split_list": [0, 3, 2]}, {"split_type": "s0-t3"}, {"split_type": "../../s0-t2"},
     {"class_order": [0, 1, 2]}, {"device": "mps"}, {"data_root": "a\0b"}, {"checkpoint_root": "x" * 300},
     {"data_root": "x" * 300}, {"dataset": "folder:\n"}, {"dataset": "cifar1000"}, {"unlabeled": "cifar100"},
-    {"dataset": "folder:" + "x" * 300}, {"prune": 1}, {"mixmatch": None}, {"epoch": 2},
+    {"dataset": "folder:" + "x" * 300}, {"prune": 1}, {"mixmatch": None}, {"epoch": 2}, {"split_list": [0, 1, 4]},
 ]  # fmt: skip
 BASELINE, ABLATION = partial(train_EDE_Net.baseline, "replay"), partial(train_EDE_Net.ablation, seeds=[0])
 

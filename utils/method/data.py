@@ -1,5 +1,6 @@
 """The data that a call names: its split's tasks, the unlabelled images, and what results say of them."""
 
+from itertools import pairwise
 from typing import Any
 
 from datasets import catalog, naming, splits, tasks
@@ -12,14 +13,17 @@ from utils.running.options import Settings
 def split(settings: Settings, split_list: list[int] | None, split_type: str | None, rehearsal_size: int) -> Split:
     """Reads the data set and cuts it as a call says; "s0-t10" where it names no split.
 
-    Raises: `UserError` if list, type and data do not agree, for data that are missing or damaged, or if a memory of
-        this size has no room for every old class.
+    Raises: `UserError` if list, type and data do not agree, for data that are missing or damaged, a task of one class,
+        or if a memory of this size has no room for every old class.
     """
     train, test = (
         catalog.load(settings.dataset, settings.data_root, part, settings.image_size) for part in ("train", "test")
     )
     classes = len(train.class_names)
     bounds = splits.resolve_split(split_list, split_type, classes)
+    if not settings.other_weight and min(end - start for start, end in pairwise(bounds)) == 1:
+        # The loss over one output is 0 whatever the weights, and weight decay takes them all.
+        raise UserError(f"split_list={bounds} has a task of one class, with nothing to tell apart: give two or more")
     old = bounds[-2]
     if rehearsal_size < old:
         raise UserError(f"rehearsal_size={rehearsal_size} is less than one for each of {old} old classes: give {old}")
