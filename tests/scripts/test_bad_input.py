@@ -52,10 +52,11 @@ def test_12_wrong_arguments_are_one_line_and_nothing_is_written(stand_in, tmp_pa
     assert not list(tmp_path.rglob("*.pt"))
 
 
-def test_exemplars_that_stage_one_cannot_know_are_refused_in_both_stages(stand_in, refusal):
-    options = {"data_root": str(stand_in), "rehearsal_size": 16, "recipe": "cpu-plus", "exemplars": "herding"}
+def test_exemplars_that_stage_one_cannot_know_are_refused_before_anything_is_trained(stand_in, tmp_path, refusal):
+    places = {"data_root": str(stand_in), "checkpoint_root": str(tmp_path / "root"), "rehearsal_size": 16}
     for entry in (train_classifier.train_model, train_EDE_Net.train_model, ABLATION):
-        assert "other_exemplars=0" in refusal(entry, **{**SPLIT, **options})
+        message = refusal(entry, **{**SPLIT, **places, "recipe": "cpu-plus", "exemplars": "herding"})
+        assert ("other_exemplars=0" in message, (tmp_path / "root").exists()) == (True, False)
 
 
 def test_the_sequence_refuses_it_in_one_line(stand_in, tmp_path, refusal):
